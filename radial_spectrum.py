@@ -1,0 +1,272 @@
+"""Grey image -> azimuthally averaged 1-D log power spectrum, after Durall et al. (arXiv 1911.00686).
+
+    spectrum = radial_spectrum(gray)                            # (722,) for 1024x1024, as the authors' code gives it
+    spectrum = normalise_by_first(resample_spectrum(spectrum, 300))
+
+A value of a spectrum is the mean, over all frequencies of one ring, of `20 ln|F + 1e-8|` with F the unnormalised 2-D
+DFT: natural logarithm, so 20 units are a factor e in amplitude, and 1 unit is 0.434 dB.
+
+Two conventions differ in where the centre of the rings stands and in which bins are kept:
+
+published
+    The authors' features. Centre at ((W-1)/2, (H-1)/2) of the shifted plane: on an even side that is half a pixel off
+    DC, so the spectrum of a flipped image differs slightly. Ring k holds the radii k <= r < k+1; the first ring (with
+    DC in it) and the last are dropped. 1024x1024 gives 722 values, 128x128 gives 88, 178x218 gives 139.
+centred
+    The geometrically right one. Centre on DC, ring k holds k - 1/2 <= r < k + 1/2, all rings are kept out to the
+    corner; unchanged when the image is flipped, or a square image turned by 90 degrees.
+
+Everything here is pure: arrays in, arrays out, nothing read or written.
+"""
+from functools import lru_cache
+from typing import Literal, NamedTuple
+
+import numpy as np
+import scipy.fft
+
+Convention = Literal["published", "centred"]
+Unit = Literal["pixel", "cycles/pixel"]
+
+EPSILON = 1e-8  # the authors', added to the complex DFT: it bounds the logarithm where a frequency is empty
+SMALLEST_SIDE = 9  # pixels; below it a ring holds too few frequencies to be an average
+
+
+def radial_spectrum(gray: np.ndarray, convention: Convention = "published", dtype: type = np.float64) -> np.ndarray:
+    """Return the azimuthally averaged log power spectrum of a grey image.
+
+    Parameters
+    ----------
+    gray : ndarray, (height, width)
+        Any real dtype; the authors use uint8. Both sides at least 9.
+    convention : {"published", "centred"}
+        See the head of this module.
+    dtype : np.float64 or np.float32
+        Precision of the transform. float64 agrees with a plain sum over the plane to 1e-12 relative; float32 is
+        faster and errs by up to about 1e-4 in single bins.
+
+    Returns
+    -------
+    ndarray of float64, (len(spectrum_radii(gray.shape, convention)),)
+        Mean of `20 ln|F + 1e-8|` per ring, from the lowest radius up. Finite for every finite image: a frequency
+        that is exactly empty counts as `20 ln 1e-8 = -368.4`, so a black image gives that value throughout, and a
+        blank one of another grey the value or rounding noise near it.
+
+    Raises
+    ------
+    ValueError
+        Not two-dimensional, a side below 9, not real, or not finite.
+
+    Notes
+    -----
+    The plane of a real image is symmetric about DC, so `rfft2` gives all of it. The rings are symmetric about the
+    centre in both axes, so that four frequencies at a time lie on one radius: their powers are multiplied and one
+    logarithm, on a quarter of the plane, serves all four.
+    """
+    gray = np.asarray(gray)
+    if gray.ndim != 2 or not (np.issubdtype(gray.dtype, np.number) or gray.dtype == bool) or np.iscomplexobj(gray):
+        raise ValueError(f"expected a real grey image (height, width), got {gray.dtype} of shape {gray.shape}")
+    if gray.dtype.kind == "f" and not np.isfinite(gray).all():
+        raise ValueError("the image holds values that are not finite")
+    rings = _quarter_plane_rings(gray.shape, convention)
+    if np.dtype(dtype) == np.float32:  # four float32 powers multiplied would overflow: add their logarithms
+        log_power = _fold(np.log(_half_plane_power(gray.astype(np.float32))), rings, np.add)
+    else:
+        log_power = np.log(_fold(_half_plane_power(gray.astype(np.float64)), rings, np.multiply))
+    if rings.weights is not None:
+        log_power *= rings.weights
+    sums = np.bincount(rings.bins, log_power.ravel(), len(rings.counts))
+    return _kept_bins(10 * sums / rings.counts, convention)  # 20 ln|F| = 10 ln|F|^2
+
+
+def azimuthal_average(plane: np.ndarray, convention: Convention = "published") -> np.ndarray:
+    """Return the mean over each ring of any plane of frequencies, DC standing at (height // 2, width // 2).
+
+    Parameters
+    ----------
+    plane : ndarray, (height, width)
+        As `np.fft.fftshift` leaves it: a log power, a power, a mask. Both sides at least 9.
+    convention : {"published", "centred"}
+        With p = (row, column) and r its distance from the centre in pixels. In a 5x5 plane, were it allowed, both
+        conventions have their centre at (2, 2), at radii 0 (once), 1 (4 pixels), 1.41 (4), 2 (4), 2.24 (8), 2.83 (4).
+        "published" cuts them into [0, 1), [1, 2), [2, 3), of 1, 8 and 16 pixels, and drops the first and the last:
+        one value, the mean of the eight neighbours of DC. "centred" cuts them at half-integers, [0, 0.5), [0.5, 1.5),
+        [1.5, 2.5), [2.5, 3.5), of 1, 8, 12 and 4 pixels, and keeps all four.
+
+    Returns
+    -------
+    ndarray of float64, (n_bins,)
+        `n_bins` is `floor(hypot(height - 1, width - 1) / 2) - 1` for "published", and
+        `floor(hypot(height // 2, width // 2) + 1/2) + 1` for "centred".
+
+    Raises
+    ------
+    ValueError
+        Not two-dimensional, or a side below 9.
+    """
+    plane = np.asarray(plane, dtype=np.float64)
+    rows, columns = (np.arange(side) - side // 2 for side in _checked_shape(plane.shape))
+    bins = _ring_of(rows, columns, plane.shape, convention).ravel()
+    return _kept_bins(np.bincount(bins, plane.ravel()) / np.bincount(bins), convention)
+
+
+def log_power_plane(gray: np.ndarray) -> np.ndarray:
+    """Return `20 ln|F + 1e-8|` over the whole plane, (height, width) float64, DC at (height // 2, width // 2)."""
+    power = _half_plane_power(np.asarray(gray, dtype=np.float64))
+    mirrored = np.roll(power[::-1], 1, axis=0)[:, (gray.shape[1] - 1) // 2 : 0 : -1]  # F(-k) = conj F(k)
+    return 10 * np.fft.fftshift(np.log(np.hstack([power, mirrored])))
+
+
+def spectrum_radii(
+    shape: tuple[int, int], convention: Convention = "published", unit: Unit = "pixel"
+) -> np.ndarray:
+    """Return the radius at the middle of each ring of a (height, width) image.
+
+    Parameters
+    ----------
+    shape : (height, width)
+        Both at least 9.
+    convention : {"published", "centred"}
+        "published" rings reach from 1 to 2, 2 to 3, ..., so the values are 1.5, 2.5, ...; "centred": 0, 1, 2, ...
+    unit : {"pixel", "cycles/pixel"}
+        Distance from the centre in samples of the DFT, or that divided by the side: 0.5 is the Nyquist frequency of
+        rows and columns, 0.707 the corner.
+
+    Returns
+    -------
+    ndarray of float64, (n_bins,)
+
+    Raises
+    ------
+    ValueError
+        A side below 9; or "cycles/pixel" of an image that is not square, where a ring holds different frequencies
+        along its rows and columns.
+    """
+    height, width = _checked_shape(shape)
+    if convention == "published":
+        radii = np.arange(1, int(np.hypot(height - 1, width - 1) / 2)) + 0.5
+    else:
+        radii = np.arange(int(np.hypot(height // 2, width // 2) + 0.5) + 1, dtype=np.float64)
+    if unit == "pixel":
+        return radii
+    if height != width:
+        raise ValueError(f"a ring of a {width}x{height} plane has no single frequency; use unit='pixel'")
+    return radii / width
+
+
+def resample_spectrum(spectra: np.ndarray, n_bins: int) -> np.ndarray:
+    """Return spectra resampled to `n_bins` values by a not-a-knot cubic spline, as the authors do.
+
+    Parameters
+    ----------
+    spectra : ndarray, (..., length)
+        Length at least 4.
+    n_bins : int
+        At least 2. The new values stand at `linspace(0, n_bins, n_bins)` of a spline through the old ones at
+        `linspace(0, n_bins, length)`: first and last value are kept, nothing is averaged.
+
+    Returns
+    -------
+    ndarray of float64, (..., n_bins)
+
+    Raises
+    ------
+    ValueError
+        Fewer than 4 values in, or fewer than 2 out.
+    """
+    spectra = np.asarray(spectra, dtype=np.float64)
+    length = spectra.shape[-1]
+    return spectra if length == n_bins else spectra @ _spline_matrix(length, n_bins)
+
+
+def normalise_by_first(spectra: np.ndarray) -> np.ndarray:
+    """Return spectra (..., n_bins) divided by their own first value; ValueError where that is zero or not finite."""
+    first = np.asarray(spectra)[..., :1]
+    if not (np.isfinite(first) & (first != 0)).all():
+        raise ValueError("a spectrum cannot be divided by its first value: that is zero or not finite")
+    return spectra / first
+
+
+def centre_third(gray: np.ndarray) -> np.ndarray:
+    """Return the middle of an image as the authors cut it: `height // 3` rows and `width // 3` columns off each side."""
+    row, column = gray.shape[0] // 3, gray.shape[1] // 3
+    return gray[row:-row, column:-column]
+
+
+class _Rings(NamedTuple):
+    """Where the quarter plane (m, n) = (0, 0) ... belongs; see `_fold` for the four frequencies behind each (m, n)."""
+
+    offsets: tuple[int, int]  # per axis: 1 where the centre stands half a pixel off DC
+    bins: np.ndarray  # (quarter size,) ring of each (m, n)
+    counts: np.ndarray  # (n rings,) number of frequencies, over the whole plane
+    weights: np.ndarray | None  # (quarter shape) 1/2 for each axis whose mirror image is itself; None where all are 1
+
+
+@lru_cache(maxsize=64)
+def _quarter_plane_rings(shape, convention):
+    """Compute the rings of one image shape, once."""
+    offsets = tuple(int(convention == "published" and side % 2 == 0) for side in _checked_shape(shape))
+    axes = [np.arange(side // 2 if offset else side // 2 + 1) for side, offset in zip(shape, offsets)]
+    bins = _ring_of(*axes, shape, convention).ravel()
+    halves = [
+        np.where((axis * 2 % side == 0) & (offset == 0), 0.5, 1.0) for axis, side, offset in zip(axes, shape, offsets)
+    ]
+    weights = np.outer(*halves)
+    counts = np.bincount(bins, 4 * weights.ravel())
+    return _Rings(offsets, bins, counts, None if all(offsets) else weights)
+
+
+def _fold(half_plane, rings, combine):
+    """Combine, for each (m, n) of the quarter plane, the four frequencies on its ring.
+
+    With an offset s of 1 (centre half a pixel off DC) the mirror image of m is -m-1, else -m. A column left of DC
+    is read at (-m, -n), where a real image has the same power: so all four stand in the half plane of `rfft2`.
+    """
+    (s, t), height = rings.offsets, half_plane.shape[0]
+    n_rows = height // 2 + 1 - s
+    n_columns = half_plane.shape[1] - t
+    m = np.arange(n_rows)
+    left, right = half_plane[:, :n_columns], half_plane[:, t : t + n_columns]
+    folded = combine(left[:n_rows], left[(-m - s) % height])
+    combine(folded, right[-m % height], out=folded)
+    return combine(folded, right[s : s + n_rows], out=folded)
+
+
+def _half_plane_power(gray):
+    """Return |F + 1e-8|^2 over columns 0 ... width // 2 of the unshifted plane, in the precision of `gray`."""
+    transform = scipy.fft.rfft2(gray, workers=1)
+    transform.real += EPSILON
+    return np.square(transform.real) + np.square(transform.imag)
+
+
+def _ring_of(rows, columns, shape, convention):
+    """Return the ring, (rows, columns) int, of frequencies given by their signed distance from DC."""
+    if convention == "published":  # on an even side the plane's middle stands half a pixel before DC
+        shift_y, shift_x = ((1 - side % 2) / 2 for side in shape)
+        return np.hypot(rows[:, None] + shift_y, columns + shift_x).astype(np.intp)
+    if convention == "centred":
+        return (np.hypot(rows[:, None], columns) + 0.5).astype(np.intp)
+    raise ValueError(f"convention {convention!r} is neither 'published' nor 'centred'")
+
+
+def _kept_bins(rings, convention):
+    """Drop what the convention drops."""
+    return rings[1:-1] if convention == "published" else rings
+
+
+def _checked_shape(shape):
+    """Return the shape if it can have a radial spectrum."""
+    if len(shape) != 2 or min(shape) < SMALLEST_SIDE:
+        size = "x".join(map(str, reversed(shape)))
+        raise ValueError(f"found a plane of {size}, a radial spectrum needs two sides of at least {SMALLEST_SIDE}")
+    return shape
+
+
+@lru_cache(maxsize=64)
+def _spline_matrix(length, n_bins):
+    """Return the (length, n_bins) matrix that the cubic resampling multiplies by."""
+    from scipy.interpolate import CubicSpline  # 0.2 s to load, and many a run needs no resampling
+
+    if length < 4 or n_bins < 2:
+        raise ValueError(f"cannot resample {length} values to {n_bins}: needs at least 4 in and 2 out")
+    old, new = np.linspace(0, n_bins, length), np.linspace(0, n_bins, n_bins)
+    return CubicSpline(old, np.eye(length), bc_type="not-a-knot")(new).T
