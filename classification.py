@@ -10,7 +10,7 @@ from typing import NamedTuple
 import joblib
 import numpy as np
 
-from spectrum_dataset import FAKE, REAL
+from spectrum_dataset import FAKE, REAL, SpectrumDataset
 
 METRICS = (
     "accuracy", "balanced_accuracy", "recall_real", "recall_fake", "roc_auc", "average_precision", "equal_error_rate",
@@ -150,29 +150,55 @@ def held_out_rows(sources: Sequence, groups: Sequence, test_share: float, seed: 
     return in_test[group_numbers]
 
 
-def equal_split(sources: np.ndarray, in_test: np.ndarray, n_samples: int, test_share: float, seed: int) -> Split:
-    """Return a split of `n_samples` rows in which every source has the same number, in training and in test.
+def random_splits(
+    dataset: SpectrumDataset, n_samples: int, test_share: float, n_splits: int, seed: int
+) -> list[Split]:
+    """Return splits of `n_samples` rows, drawn anew each time, with equal numbers of every source on either side.
 
-    Parameters
-    ----------
-    sources : (n_rows,) str
-    in_test : (n_rows,) bool
-        From `held_out_rows`.
-    n_samples : int
-        Rows wanted in total. Where a source has too few on one side, all sources get fewer there.
-    test_share : float
-    seed : int
+    No group stands on both sides. Where a source has too few rows on one side, all sources get fewer there.
     """
-    names = np.unique(sources)
-    per_source = n_samples // len(names)
-    n_test = max(1, round(test_share * per_source))
-    random = np.random.default_rng(seed)
-    sides = []
-    for side, n_wanted in ((~in_test, per_source - n_test), (in_test, n_test)):
-        candidates = [random.permutation(np.flatnonzero(side & (sources == name))) for name in names]
-        n = min(n_wanted, *map(len, candidates))
-        sides.append(np.sort(np.concatenate([rows[:n] for rows in candidates])))
-    return Split(*sides)
+    names = list(dataset.counts())
+    n_test = max(1, round(test_share * (n_samples // len(names))))
+    n_train = n_samples // len(names) - n_test
+    splits = []
+    for split_seed in range(seed, seed + n_splits):
+        in_test = held_out_rows(dataset.sources, dataset.groups, test_share, split_seed)
+        splits.append(
+            Split(
+                _equal_rows(dataset.sources, names, ~in_test, n_train, split_seed),
+                _equal_rows(dataset.sources, names, in_test, n_test, split_seed),
+            )
+        )
+    return splits
+
+
+def source_splits(
+    dataset: SpectrumDataset,
+    trained: Sequence[str],
+    tested: Sequence[str],
+    test_share: float,
+    n_splits: int,
+    seed: int,
+) -> list[Split]:
+    """Return splits that train on some sources and test on others, with equal numbers of each source.
+
+    Where rows have groups, no group stands on both sides of a split, and there are `n_splits` of them; images that are
+    independent make one split, of all rows.
+    """
+    n_rows = len(dataset)
+    splits = []
+    for split_seed in range(seed, seed + n_splits) if dataset.is_grouped else [seed]:
+        train = test = np.ones(n_rows, dtype=bool)
+        if dataset.is_grouped:
+            test = held_out_rows(dataset.sources, dataset.groups, test_share, split_seed)
+            train = ~test
+        splits.append(
+            Split(
+                _equal_rows(dataset.sources, trained, train, n_rows, split_seed),
+                _equal_rows(dataset.sources, tested, test, n_rows, split_seed),
+            )
+        )
+    return splits
 
 
 def predict_splits(
@@ -268,10 +294,11 @@ def result_rows(predictions: Sequence[Prediction], groups: np.ndarray | None = N
 def intervals(predictions: Sequence[Prediction], groups: np.ndarray | None = None) -> dict[str, tuple[float, float]]:
     """Return {metric: 95 % interval}: what other test images, or other groups, could have given.
 
-    Accuracy on independent rows: Wilson's interval of the mean accuracy and the size of **one** test set, since the
-    splits test the same images again and again. Rows with groups, and the other metrics: percentiles of a bootstrap
-    that draws groups (or rows) anew and takes the mean over the splits. Average precision and equal error rate have
-    none: (NaN, NaN).
+    Accuracy and recalls on independent rows: Wilson's interval of the mean value and the size of **one** test set,
+    since the splits test the same images again and again. Rows with groups, and the other metrics: percentiles of a
+    bootstrap that draws groups (or rows) anew and takes the mean over the splits. Undefined, (NaN, NaN), are the
+    average precision, the equal error rate, and a bootstrap whose draws all give the same: it knows no more than that
+    no error occurred.
     """
     test_rows = np.unique(np.concatenate([prediction.rows for prediction in predictions]))
     names, group_of_row = np.unique(test_rows if groups is None else groups[test_rows], return_inverse=True)
@@ -285,11 +312,14 @@ def intervals(predictions: Sequence[Prediction], groups: np.ndarray | None = Non
     limits = dict.fromkeys(METRICS, (np.nan, np.nan))
     for metric in resampled[0]:
         values = np.ma.masked_invalid([split[metric] for split in resampled]).mean(axis=0).compressed()
-        if len(values):  # none where one class is missing from every test set
+        if len(values) and np.ptp(values) > 1e-12:
             limits[metric] = tuple(np.quantile(values, [tail, 1 - tail]))
     if groups is None:
-        accuracy = np.mean([np.mean(prediction.predicted == prediction.labels) for prediction in predictions])
-        limits["accuracy"] = wilson_interval(accuracy, np.mean([len(prediction.rows) for prediction in predictions]))
+        for metric, members in (("accuracy", (REAL, FAKE)), ("recall_real", (REAL,)), ("recall_fake", (FAKE,))):
+            chosen = [np.isin(prediction.labels, members) for prediction in predictions]
+            shares = [np.mean((p.predicted == p.labels)[rows]) for p, rows in zip(predictions, chosen) if rows.any()]
+            if shares:
+                limits[metric] = wilson_interval(np.mean(shares), np.mean(list(map(np.count_nonzero, chosen))))
     return limits
 
 
@@ -301,9 +331,60 @@ def wilson_interval(accuracy: float, n: float) -> tuple[float, float]:
     return max(0.0, centre - half_width), min(1.0, centre + half_width)
 
 
-def standardised_weights(features: np.ndarray, labels: np.ndarray, make_classifier: Callable) -> np.ndarray:
-    """Return the weight of each column in a linear classifier fitted to all rows, times the column's spread."""
-    return make_classifier().fit(features, labels).coef_.ravel() * features.std(axis=0)
+def compare_classifiers(
+    dataset: SpectrumDataset, splits: Sequence[Split], classifiers: dict[str, Callable], protocol: str, seed: int, **keys
+) -> list[dict]:
+    """Return the rows of one sample size: some classifiers, and beside them what they have to beat.
+
+    Parameters
+    ----------
+    dataset : SpectrumDataset
+    splits : sequence of Split
+    classifiers : dict of str to callable
+        Name -> () -> classifier, fitted to the spectra.
+    protocol : str
+        What kind of splits these are: "published", "by_photograph", ...
+    seed : int
+    **keys
+        Further keys of the rows, as `n_samples`.
+
+    Returns
+    -------
+    list of dict
+        For each of `classifiers`; k-means as published (fitted and scored on all rows of a split) and "held_out"; the
+        majority class; and, where there are headers, what a decision tree makes of nothing but them.
+    """
+    groups = dataset.groups if dataset.is_grouped else None
+
+    def rows_of(name, make_classifier, features, splits, protocol):
+        predictions = predict_splits(make_classifier, features, dataset.labels, splits)
+        return result_rows(
+            predictions, groups, table="sample_sizes", protocol=protocol, classifier=name, **keys
+        )
+
+    rows = []
+    for name, make_classifier in classifiers.items():
+        rows += rows_of(name, make_classifier, dataset.spectra, splits, protocol)
+    everything = [Split(rows_used, rows_used) for rows_used in map(np.concatenate, splits)]
+    rows += rows_of("k_means", lambda: KMeansDetector(seed), dataset.spectra, everything, "published")
+    rows += rows_of("k_means", lambda: KMeansDetector(seed), dataset.spectra, splits, "held_out")
+    rows += rows_of("majority_class", majority_class, dataset.spectra, splits, protocol)
+    if dataset.headers is not None:
+        rows += rows_of("headers_only", lambda: headers_only(seed), header_features(dataset.headers), splits, protocol)
+    return rows
+
+
+def standardised_weights(dataset: SpectrumDataset, make_classifier: Callable) -> np.ndarray:
+    """Return the weight of each bin in a linear classifier fitted to all rows, times the bin's spread, (n_bins,)."""
+    return make_classifier().fit(dataset.spectra, dataset.labels).coef_.ravel() * dataset.spectra.std(axis=0)
+
+
+def _equal_rows(sources, names, allowed, n_wanted, seed):
+    """Return rows drawn from those allowed, the same number (`n_wanted` if there are as many) of each named source."""
+    random = np.random.default_rng(seed)
+    candidates = [random.permutation(np.flatnonzero(allowed & (sources == name))) for name in names]
+    n_each = min(n_wanted, *map(len, candidates))
+    return np.sort(np.concatenate([rows[:n_each] for rows in candidates]))
 
 
 def _weighted_metrics(prediction, weights):

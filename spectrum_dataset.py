@@ -13,8 +13,8 @@ import os
 import time
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -105,6 +105,26 @@ class SpectrumDataset:
 
     def __len__(self):
         return len(self.labels)
+
+    @property
+    def is_grouped(self) -> bool:
+        """Whether several images share a group, so that they are not independent of each other."""
+        return len(np.unique(self.groups)) < len(self)
+
+    def counts(self) -> dict[str, int]:
+        """Return {source: number of images} in the order of the sources."""
+        return dict(Counter(self.sources.tolist()))
+
+    def sources_of(self, label: int) -> list[str]:
+        """Return the sources of one class, in order."""
+        return list(dict.fromkeys(self.sources[self.labels == label].tolist()))
+
+    def of_sources(self, names: Sequence[str]) -> "SpectrumDataset":
+        """Return the images of some sources only."""
+        rows = np.flatnonzero(np.isin(self.sources, names))
+        arrays = {name: getattr(self, name)[rows] for name in ("spectra", "labels", "sources", "groups")}
+        headers = None if self.headers is None else self.headers[rows]
+        return replace(self, **arrays, paths=[self.paths[row] for row in rows], headers=headers)
 
 
 class _Measured(NamedTuple):
