@@ -1,4 +1,5 @@
 """Where the data of an experiment on images comes from: a folder of its own, the authors' features, or the sample."""
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Literal, NamedTuple
@@ -22,6 +23,7 @@ class ExperimentData(NamedTuple):
     dataset: SpectrumDataset
     kind: Literal["images", "published_features", "built_in_sample"]
     sample_sizes: tuple[int, ...]
+    load: Callable[[Features], SpectrumDataset] | None = None  # the same images with other features, if there are images
     limits: SpectrumDataset | None = None  # sample only: the same, and re-syntheses that no generator made
 
     @property
@@ -90,25 +92,30 @@ def load_experiment_data(
     else:
         labels = _labels_of_sources(settings.real_sources, settings.fake_sources)
         n_per_source = max(settings.sample_sizes, default=0) // len(labels)
-    dataset = load_spectra(
-        data_dir,
-        labels,
-        n_per_source,
-        features,
-        REPOSITORY / "data/spectra" / (f"built_in_sample_{experiment}" if is_sample else experiment),
-        n_bins=n_bins,
-        normalise=normalise,
-        group_of=photograph_of if is_sample else None,
-        seed=settings.seed,
-        n_threads=settings.n_threads,
-        max_unreadable=settings.max_unreadable,
-    )
+    cache_dir = REPOSITORY / "data/spectra" / (f"built_in_sample_{experiment}" if is_sample else experiment)
+
+    def load(features):
+        return load_spectra(
+            data_dir,
+            labels,
+            n_per_source,
+            features,
+            cache_dir,
+            n_bins=n_bins,
+            normalise=normalise,
+            group_of=photograph_of if is_sample else None,
+            seed=settings.seed,
+            n_threads=settings.n_threads,
+            max_unreadable=settings.max_unreadable,
+        )
+
+    dataset = load(features)
     if not is_sample:
-        return ExperimentData(dataset, "images", settings.sample_sizes)
+        return ExperimentData(dataset, "images", settings.sample_sizes, load)
     sources_of_table = dataset.of_sources(SAMPLE_REALS + SAMPLE_FAKES)
     own_sizes = (len(sources_of_table), 100, 20)
     sizes = own_sizes if settings.sample_sizes == default_sizes else settings.sample_sizes
-    return ExperimentData(sources_of_table, "built_in_sample", sizes, dataset)
+    return ExperimentData(sources_of_table, "built_in_sample", sizes, load, dataset)
 
 
 def sizes_that_fit(dataset: SpectrumDataset, sample_sizes: tuple[int, ...]) -> tuple[list[int], list[str]]:
