@@ -45,7 +45,7 @@ def read_settings(
     arguments : list of str, optional
         The command line; default `sys.argv[1:]`.
     positional : (name, help), optional
-        The script also takes one or more arguments without a flag, returned as a list of str under `name`.
+        The script also takes one or more arguments without a flag, returned as a tuple of str under `name`.
 
     Returns
     -------
@@ -85,6 +85,7 @@ def run(main: Callable[[], int | None]) -> None:
     """Call `main` and exit: 0 done, 1 the run failed, 2 the call was wrong, 130 interrupted; one sentence on stderr."""
     try:
         status = main()
+        sys.stdout.flush()  # a full disk or a reader that has left shows here, not after the last line of Python
     except ExperimentError as error:
         status = _complain(str(error), error.exit_status)
     except KeyboardInterrupt as interrupt:
@@ -93,7 +94,7 @@ def run(main: Callable[[], int | None]) -> None:
     except ImportError as error:
         status = _complain(f"{error}; run: pip install -r requirements.txt", 1)
     except BrokenPipeError:  # the reader of our output has left, as in `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         status = 1
     except OSError as error:
         if error.errno is None:  # not the operating system's word: a defect, shown whole
@@ -173,8 +174,16 @@ def _trailing_comments(source):
     }
 
 
+def _drop_output():
+    """Send what stdout still holds nowhere: Python writes it once more at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _complain(sentence, status):
     """Print one sentence on stderr, after whatever stdout still holds, and return the exit status."""
-    sys.stdout.flush()
+    try:
+        sys.stdout.flush()
+    except OSError:  # stdout itself is what failed
+        _drop_output()
     print(f"{Path(sys.argv[0]).name}: {sentence}", file=sys.stderr)
     return status

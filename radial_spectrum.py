@@ -10,7 +10,7 @@ Two conventions differ in where the centre of the rings stands and in which bins
 
 published
     The authors' features. Centre at ((W-1)/2, (H-1)/2) of the shifted plane: on an even side that is half a pixel off
-    DC, so the spectrum of a flipped image differs slightly. Ring k holds the radii k <= r < k+1; the first ring (with
+    DC, so that with two even sides the spectrum of a flipped image differs slightly. Ring k holds the radii k <= r < k+1; the first ring (with
     DC in it) and the last are dropped. 1024x1024 gives 722 values, 128x128 gives 88, 178x218 gives 139.
 centred
     The geometrically right one. Centre on DC, ring k holds k - 1/2 <= r < k + 1/2, all rings are kept out to the
@@ -19,7 +19,7 @@ centred
 Everything here is pure: arrays in, arrays out, nothing read or written.
 """
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import scipy.fft
@@ -42,12 +42,12 @@ def radial_spectrum(gray: np.ndarray, convention: Convention = "published", dtyp
         See the head of this module.
     dtype : np.float64 or np.float32
         Precision of the transform. float64 agrees with a plain sum over the plane to 1e-12 relative; float32 is
-        faster and errs by up to about 1e-4 in single bins.
+        faster and errs by up to about 1e-4 in single bins of a photograph, by more where frequencies are empty.
 
     Returns
     -------
     ndarray of float64, (len(spectrum_radii(gray.shape, convention)),)
-        Mean of `20 ln|F + 1e-8|` per ring, from the lowest radius up. Finite for every finite image: a frequency
+        Mean of `20 ln|F + 1e-8|` per ring, from the lowest radius up. Finite for every image of integers: a frequency
         that is exactly empty counts as `20 ln 1e-8 = -368.4`, so a black image gives that value throughout, and a
         blank one of another grey the value or rounding noise near it.
 
@@ -104,7 +104,8 @@ def azimuthal_average(plane: np.ndarray, convention: Convention = "published") -
         Not two-dimensional, or a side below 9.
     """
     plane = np.asarray(plane, dtype=np.float64)
-    rows, columns = (np.arange(side) - side // 2 for side in _checked_shape(plane.shape))
+    _check(plane.shape, convention)
+    rows, columns = (np.arange(side) - side // 2 for side in plane.shape)
     bins = _ring_of(rows, columns, plane.shape, convention).ravel()
     return _kept_bins(np.bincount(bins, plane.ravel()) / np.bincount(bins), convention)
 
@@ -141,13 +142,16 @@ def spectrum_radii(
         A side below 9; or "cycles/pixel" of an image that is not square, where a ring holds different frequencies
         along its rows and columns.
     """
-    height, width = _checked_shape(shape)
+    _check(shape, convention)
+    height, width = shape
     if convention == "published":
         radii = np.arange(1, int(np.hypot(height - 1, width - 1) / 2)) + 0.5
     else:
         radii = np.arange(int(np.hypot(height // 2, width // 2) + 0.5) + 1, dtype=np.float64)
     if unit == "pixel":
         return radii
+    if unit != "cycles/pixel":
+        raise ValueError(f"unit {unit!r} is neither 'pixel' nor 'cycles/pixel'")
     if height != width:
         raise ValueError(f"a ring of a {width}x{height} plane has no single frequency; use unit='pixel'")
     return radii / width
@@ -167,6 +171,7 @@ def resample_spectrum(spectra: np.ndarray, n_bins: int) -> np.ndarray:
     Returns
     -------
     ndarray of float64, (..., n_bins)
+        Where nothing is to be done, the spectra themselves.
 
     Raises
     ------
@@ -175,7 +180,7 @@ def resample_spectrum(spectra: np.ndarray, n_bins: int) -> np.ndarray:
     """
     spectra = np.asarray(spectra, dtype=np.float64)
     length = spectra.shape[-1]
-    return spectra if length == n_bins else spectra @ _spline_matrix(length, n_bins)
+    return spectra if length == n_bins >= 4 else spectra @ _spline_matrix(length, n_bins)
 
 
 def normalise_by_first(spectra: np.ndarray) -> np.ndarray:
@@ -204,7 +209,8 @@ class _Rings(NamedTuple):
 @lru_cache(maxsize=64)
 def _quarter_plane_rings(shape, convention):
     """Compute the rings of one image shape, once."""
-    offsets = tuple(int(convention == "published" and side % 2 == 0) for side in _checked_shape(shape))
+    _check(shape, convention)
+    offsets = tuple(int(convention == "published" and side % 2 == 0) for side in shape)
     axes = [np.arange(side // 2 if offset else side // 2 + 1) for side, offset in zip(shape, offsets)]
     bins = _ring_of(*axes, shape, convention).ravel()
     halves = [
@@ -243,9 +249,7 @@ def _ring_of(rows, columns, shape, convention):
     if convention == "published":  # on an even side the plane's middle stands half a pixel before DC
         shift_y, shift_x = ((1 - side % 2) / 2 for side in shape)
         return np.hypot(rows[:, None] + shift_y, columns + shift_x).astype(np.intp)
-    if convention == "centred":
-        return (np.hypot(rows[:, None], columns) + 0.5).astype(np.intp)
-    raise ValueError(f"convention {convention!r} is neither 'published' nor 'centred'")
+    return (np.hypot(rows[:, None], columns) + 0.5).astype(np.intp)
 
 
 def _kept_bins(rings, convention):
@@ -253,12 +257,13 @@ def _kept_bins(rings, convention):
     return rings[1:-1] if convention == "published" else rings
 
 
-def _checked_shape(shape):
-    """Return the shape if it can have a radial spectrum."""
+def _check(shape, convention):
+    """Raise ValueError unless a plane of this shape has a radial spectrum by this convention."""
     if len(shape) != 2 or min(shape) < SMALLEST_SIDE:
         size = "x".join(map(str, reversed(shape)))
         raise ValueError(f"found a plane of {size}, a radial spectrum needs two sides of at least {SMALLEST_SIDE}")
-    return shape
+    if convention not in get_args(Convention):
+        raise ValueError(f"convention {convention!r} is none of {', '.join(get_args(Convention))}")
 
 
 @lru_cache(maxsize=64)

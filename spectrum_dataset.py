@@ -25,6 +25,7 @@ from PIL import ExifTags, Image, JpegImagePlugin
 from tqdm import tqdm
 
 from experiment_settings import ExperimentError, UsageError
+from image_alterations import alter
 from opencv import cv2
 from radial_spectrum import (
     SMALLEST_SIDE,
@@ -67,10 +68,12 @@ class Features:
     convention: Convention = "published"
     crop: Crop = "none"
     precision: Literal["float64", "float32"] = "float64"
+    alteration: str = ""  # what is done to every image first, for controls; see `image_alterations.alter`
 
     def spectrum(self, gray: np.ndarray) -> np.ndarray:
         """Return the spectrum of one grey image (height, width), at its own length."""
-        cropped = centre_third(gray) if self.crop == "centre_third" else gray
+        altered = alter(gray, self.alteration)
+        cropped = centre_third(altered) if self.crop == "centre_third" else altered
         return radial_spectrum(cropped, self.convention, np.dtype(self.precision).type)
 
 

@@ -14,7 +14,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     before or the complete new file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".partial-{os.getpid()}-{threading.get_ident()}{path.suffix}")
+    temporary = path.with_name(f".partial-{os.getpid()}-{threading.get_ident()}-{path.name[-60:]}")
     try:
         yield temporary
         os.replace(temporary, path)

@@ -1,0 +1,136 @@
+"""The authors' released features, read without trusting the file.
+
+    spectra, labels = load_published_features(Path("celeba_low_1000.pkl"), fake_label=1)
+
+They are pickles of `{"data": (n, bins), "label": (n,)}`, written by an old NumPy. A pickle is a program that may call
+whatever can be imported, so this one is never run, only transcribed: each call to one of the globals that make up a
+NumPy array is written down with its arguments, any other global is refused by name. The arrays are then built here,
+from bytes that stand in the file, so a small file cannot ask for a large array.
+"""
+import io
+import pickle
+import pickletools
+import re
+import textwrap
+from pathlib import Path
+
+import numpy as np
+
+from experiment_settings import ExperimentError, UsageError
+from spectrum_dataset import FAKE, REAL
+
+LARGEST_FILE = 2**28  # bytes; 40,000 spectra of 722 values take 231 MB
+MOST_OPERATIONS = 1000  # two arrays take about 100; a million nested tuples would crash the interpreter
+ARRAY_GLOBALS = {
+    ("numpy", "ndarray"),
+    ("numpy", "dtype"),
+    ("numpy.core.multiarray", "_reconstruct"),  # NumPy 1
+    ("numpy._core.multiarray", "_reconstruct"),  # NumPy 2
+    ("_codecs", "encode"),  # Python 3 writes bytes so in protocol 2
+}
+EXPECTED = "expected a pickle (protocol 2 to 4) of two NumPy arrays, {'data': (n, bins), 'label': (n,)}, and no more"
+
+
+def load_published_features(path: Path, fake_label: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the spectra and labels of a feature file as the authors released it.
+
+    Parameters
+    ----------
+    path : Path
+        `celeba_low_1000.pkl`, `dataset_freq_1000.pkl`, `train_3200.pkl`, `test_1000.pkl`, or a file of the same form.
+    fake_label : {0, 1}
+        What the file calls a fake: 1 in Faces-HQ and CelebA, 0 in DeepFakeDetection.
+
+    Returns
+    -------
+    spectra : ndarray of float64, (n, bins)
+    labels : ndarray of int, (n,)
+        REAL or FAKE.
+
+    Raises
+    ------
+    ExperimentError
+        No such file, not such a pickle, a global that NumPy arrays do not need, shapes that disagree, values that are
+        not finite, labels other than 0 and 1, or only one of them.
+    """
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file; {EXPECTED}")
+    with path.open("rb") as file:
+        content = file.read(LARGEST_FILE + 1)
+    if len(content) > LARGEST_FILE:
+        raise ExperimentError(f"{path}: found more than {LARGEST_FILE >> 20} MiB; {EXPECTED}")
+    try:
+        features = _transcribe(content)
+    except Exception as error:  # whatever opcodes in a wrong order end in
+        raise ExperimentError(f"{path}: refused ({textwrap.shorten(str(error), 200)}); {EXPECTED}") from error
+    if not isinstance(features, dict) or not {"data", "label"} <= features.keys():
+        raise ExperimentError(f"{path}: found no dict with 'data' and 'label'; {EXPECTED}")
+    try:
+        spectra, label = (_build_array(features[key]) for key in ("data", "label"))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ExperimentError(f"{path}: refused ({textwrap.shorten(str(error), 200)}); {EXPECTED}") from error
+    if spectra.ndim != 2 or 0 in spectra.shape or label.shape != spectra.shape[:1]:
+        raise ExperimentError(f"{path}: found data of shape {spectra.shape} and label of {label.shape}; {EXPECTED}")
+    spectra = spectra.astype(np.float64)
+    broken = np.count_nonzero(~np.isfinite(spectra).all(axis=1))
+    if broken:
+        raise ExperimentError(f"{path}: {broken} of {len(spectra)} spectra hold values that are not finite")
+    classes = np.unique(label)
+    if not np.array_equal(classes, [0, 1]):
+        found = textwrap.shorten(", ".join(map(str, classes[:10])), 60)
+        raise ExperimentError(f"{path}: found the labels {found}; expected 0 and 1, real and fake")
+    return spectra, np.where(label == fake_label, FAKE, REAL)
+
+
+class _Call:
+    """A global that the pickle asked for, the arguments it was to be called with, the state it was to be given."""
+
+    def __init__(self, name, arguments=()):
+        self.name, self.arguments, self.state = name, arguments, ()
+
+    def __call__(self, *arguments):
+        return _Call(self.name, arguments)
+
+    def __setstate__(self, state):
+        self.state = state
+
+
+class _Transcriber(pickle.Unpickler):
+    """An unpickler that imports nothing."""
+
+    def find_class(self, module, name):
+        if (module, name) not in ARRAY_GLOBALS:
+            raise pickle.UnpicklingError(f"it asks for {f'{module}.{name}'[:100]!r}, which no array needs")
+        return _Call(name)
+
+
+def _transcribe(content):
+    """Return what the pickle describes, with a `_Call` wherever it would have called something."""
+    for count, (operation, argument, _) in enumerate(pickletools.genops(content)):
+        # the C unpickler allocates its memo up to the highest index: 5 bytes could ask for 64 GB
+        if count == MOST_OPERATIONS or "PUT" in operation.name and argument >= MOST_OPERATIONS:
+            raise pickle.UnpicklingError(f"more than {MOST_OPERATIONS} operations or memo entries")
+    return _Transcriber(io.BytesIO(content), encoding="latin1").load()  # latin1: the bytes in a string of Python 2
+
+
+def _build_array(described):
+    """Return the array that a transcribed `_reconstruct(...)` and its state stand for."""
+    match described:
+        case _Call(name="_reconstruct", state=(_, tuple(shape), _Call(name="dtype") as dtype, fortran, content)):
+            code = _dtype_code(dtype)
+        case _:
+            raise TypeError("'data' or 'label' is not an array")
+    match content:
+        case _Call(name="encode", arguments=(str(text), "latin1")) | str(text):
+            content = text.encode("latin1")
+    return np.frombuffer(content, code).reshape(shape, order="F" if fortran else "C")
+
+
+def _dtype_code(dtype):
+    """Return the code of a transcribed number type, such as "<f8"; TypeError where it is of anything else."""
+    match dtype.arguments, dtype.state:
+        case (str(kind), *_), (_, str(order), *_) if re.fullmatch("[<>|=][fiu][1248]", order + kind):
+            return order + kind
+        case (str(kind), *_), _:
+            raise TypeError(f"an array is of dtype {kind[:20]!r}, not of numbers")
+    raise TypeError("an array is of no dtype")
