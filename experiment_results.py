@@ -109,7 +109,7 @@ def write_text(path: Path, text: str) -> None:
 def sample_size_table(
     rows: Sequence[dict],
     columns: Sequence[tuple[str, str, str]],
-    paper: dict[int, dict[str, float]] | None = None,
+    published: dict[str, dict[int, dict[str, float]]],
     metric: str = "accuracy",
 ) -> str:
     """Return a Markdown table, a line per sample size, in per cent.
@@ -119,7 +119,7 @@ def sample_size_table(
     rows : sequence of dict
     columns : sequence of (heading, classifier, protocol)
         One that no row fills is left out.
-    paper : {n_samples: {classifier: per cent}}, optional
+    published : {name of the source: {n_samples: {classifier: per cent}}}
         The published numbers, a line under ours where there are some.
     metric : str
     """
@@ -134,10 +134,24 @@ def sample_size_table(
         found = [cells.get((n_samples, *column[1:])) for column in columns]
         tested = next(row["n_test"] for row in found if row)
         body.append([str(n_samples), _one_or_range(tested), *map(cell, found)])
-        published = (paper or {}).get(n_samples)
-        if published:
-            body.append(["paper", "", *(f"{published[name]:g}" if name in published else "" for _, name, _ in columns)])
+        for name, accuracy in published.items():
+            if n_samples in accuracy:
+                numbers = (_published_cell(accuracy[n_samples], *column[1:]) for column in columns)
+                body.append([name, "", *numbers])
     return markdown_table(["samples", "tested", *(column[0] for column in columns)], body)
+
+
+def condition_table(rows: Sequence[dict], table: str, classifiers: dict[str, str], metric: str = "accuracy") -> str:
+    """Return a Markdown table in per cent, a line for each condition and a column for each classifier."""
+    found = [row for row in rows if row["table"] == table and row["metric"] == metric]
+    cells = {(row["condition"], row["classifier"]): row for row in found}
+    body = [
+        [condition, str(cells[condition, classifier]["n_samples"]), _one_or_range(cells[condition, classifier]["n_test"])]
+        + [cell(cells[condition, name]) for name in classifiers]
+        for condition, classifier in cells
+        if classifier == next(iter(classifiers))
+    ]
+    return markdown_table(["condition", "images", "tested", *classifiers.values()], body)
 
 
 def transfer_table(
@@ -191,6 +205,12 @@ def file_list(paths: Sequence[str]) -> str:
     return "".join(
         (path if path.isprintable() and '"' not in path else json.dumps(path)) + "\n" for path in paths
     )
+
+
+def _published_cell(accuracy, classifier, protocol):
+    """Return a published number in per cent, blank where there is none: k-means was scored on all rows only."""
+    is_comparable = classifier in accuracy and not (classifier == "k_means" and protocol == "held_out")
+    return f"{accuracy[classifier]:g}" if is_comparable else ""
 
 
 def _skipped_text(skipped, most=10):

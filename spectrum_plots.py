@@ -3,14 +3,17 @@
 Reals are drawn in blue and green with solid lines, fakes in orange and red with broken ones, so that the classes stay
 apart in grey print, too.
 """
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Circle
 
-from radial_spectrum import centre_third, spectrum_radii
+from radial_spectrum import Convention, centre_third, spectrum_radii
 from spectrum_dataset import CLASS_NAMES, FAKE, REAL, Features, SpectrumDataset
 from whole_files import whole_file
 
@@ -100,13 +103,52 @@ def spectrum_figure(
         save_figure(figure, path)
 
 
+def control_figure(
+    path: Path, rows: Sequence[dict], tables: tuple[str, str], classifiers: dict[str, str], title: str
+) -> None:
+    """Write the accuracies of two control tables as points with their 95 % intervals, a line per condition.
+
+    Parameters
+    ----------
+    path : Path
+    rows : sequence of dict
+        From `classification.result_rows`, with `condition` set.
+    tables : (str, str)
+        Fakes against fakes, and reals against fakes.
+    classifiers : {name: heading}
+    title : str
+    """
+    panel_titles = ("Fakes against fakes, every second one altered", "Reals against fakes, both altered alike")
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(TWO_COLUMNS, 3.2), layout="constrained")
+        figure.suptitle(title, fontsize=9)
+        for ax, table, panel_title in zip(figure.subplots(1, 2), tables, panel_titles):
+            found = [row for row in rows if row["table"] == table and row["metric"] == "accuracy"]
+            conditions = list(dict.fromkeys(row["condition"] for row in found))
+            ax.axvline(50, color="0.6", linewidth=0.8, linestyle=":")
+            for number, (name, heading) in enumerate(classifiers.items()):
+                own = [row for row in found if row["classifier"] == name]
+                mean = 100 * np.array([row["mean"] for row in own])
+                # an interval that is not defined (every draw right) is drawn as the point alone
+                limits = 100 * np.array([[row["low"] or row["mean"], row["high"] or row["mean"]] for row in own])
+                heights = np.arange(len(own)) + 0.15 * (number - (len(classifiers) - 1) / 2)
+                ax.errorbar(
+                    mean, heights, xerr=np.abs(limits.T - mean), label=heading, linestyle="", marker="osD^"[number],
+                    markersize=3.5, linewidth=1, color=("#0072B2", "#56B4E9", "#009E73", "#D55E00")[number],
+                )  # fmt: skip
+            ax.set(title=panel_title, xlabel="Accuracy (%), 50 is chance", xlim=(30, 102), yticks=range(len(conditions)))
+            ax.set_yticklabels([condition.replace(" + ", " +\n") for condition in conditions])
+            ax.invert_yaxis()
+        figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=len(classifiers))
+        save_figure(figure, path)
+
+
 def image_figure(
     path: Path,
     gray: np.ndarray,
     log_power: np.ndarray,
-    radii: np.ndarray,
     spectrum: np.ndarray,
-    radius_label: str,
+    convention: Convention,
     highest: np.ndarray,
     cut_off: float,
     title: str,
@@ -118,34 +160,53 @@ def image_figure(
     path : Path
     gray : ndarray, (height, width) uint8
     log_power : ndarray, (height, width)
-        `20 ln|F + 1e-8|`, DC in the middle.
-    radii, spectrum : ndarray, (n_bins,)
-    radius_label : str
+        `20 ln|F + 1e-8|`, DC at (height // 2, width // 2).
+    spectrum : ndarray, (n_bins,)
+        Of `gray`, whole, in this `convention`.
+    convention : {"published", "centred"}
     highest : ndarray, (height, width)
-        The image without all frequencies below `cut_off`, a share of the way from DC to the corner.
+        The image without all frequencies below `cut_off`.
     cut_off : float
+        A share of the way from DC to the corner; drawn as a dotted line in both spectra.
     title : str
     """
-    with rc_context(_STYLE):
-        figure = Figure(figsize=(TWO_COLUMNS, TWO_COLUMNS * 0.9), layout="constrained")
-        (image, plane), (profile, rebuilt) = figure.subplots(2, 2)
+    height, width = gray.shape
+    cut = cut_off * np.hypot(height, width) / 2
+    if height == width:
+        radii, cut_on_axis = spectrum_radii(gray.shape, convention, "cycles/pixel"), cut / width
+        x_label = "Spatial frequency (cycles/pixel)"
+    else:
+        radii, cut_on_axis = spectrum_radii(gray.shape, convention), cut
+        x_label = "Radius in the 2-D spectrum (samples)"
+    dotted = {"linestyle": ":", "linewidth": 1}
+    extent = (-0.5, width - 0.5, height - 0.5, -0.5)
+    log_power, magnitude = _shrunk(log_power), _shrunk(np.abs(highest))  # signed, a large one would average to nothing
+    with rc_context(_STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # what the font lacks of a file's name is drawn as a box
+        panel_shape = np.clip(height / width, 0.6, 1.3)
+        figure = Figure(figsize=(TWO_COLUMNS, 0.9 + 0.74 * TWO_COLUMNS * panel_shape), layout="constrained")
+        ax = figure.subplot_mosaic(
+            [["image", "image bar", "plane", "plane bar"], ["highest", "highest bar", "profile", "."]],
+            width_ratios=(25, 1, 25, 1),
+        )
         figure.suptitle(title, fontsize=9, parse_math=False)
-        image.imshow(gray, cmap="gray", vmin=0, vmax=255)
-        image.set_title("Image, grey")
         low, high = np.percentile(log_power, (0.5, 99.9))  # a few empty frequencies would take all the contrast
-        shown = plane.imshow(log_power, cmap="magma", vmin=low, vmax=high)
-        plane.set_title("2-D spectrum, DC in the middle")
-        figure.colorbar(shown, ax=plane, label="20 ln|F|", shrink=0.8)
-        profile.plot(radii, spectrum, color=_COLOURS[REAL][0])
-        profile.axvline(radii[0] + cut_off * (radii[-1] - radii[0]), color="0.6", linewidth=0.8, linestyle=":")
-        profile.set(title="Radial spectrum (dotted: cut for the last panel)", xlabel=radius_label,
-                    ylabel="Mean log power, 20 ln|F|")  # fmt: skip
-        spread = max(np.percentile(np.abs(highest), 99.5), 1e-12)
-        shown = rebuilt.imshow(highest, cmap="gray", vmin=-spread, vmax=spread)
-        rebuilt.set_title("Image from its highest frequencies only")
-        figure.colorbar(shown, ax=rebuilt, label="Grey levels", shrink=0.8)
-        for ax in (image, plane, rebuilt):
-            ax.set(xticks=[], yticks=[])
+        for name, plane, colours, limits, heading, label in (
+            ("image", _shrunk(gray), "gray", (0, 255), "Image", "Grey level"),
+            ("plane", log_power, "magma", (low, high), "2-D spectrum, DC in the middle", "Log power, 20 ln|F|"),
+            ("highest", magnitude, "gray", (0, max(np.percentile(magnitude, 99.5), 1e-12)),
+             "Image from its highest frequencies", "Magnitude (grey levels)"),
+        ):  # fmt: skip
+            shown = ax[name].imshow(plane, cmap=colours, vmin=limits[0], vmax=limits[1], extent=extent)
+            ax[name].set(title=heading, xticks=[], yticks=[])
+            ax[name].spines[:].set_visible(False)
+            figure.colorbar(shown, cax=ax[name + " bar"], label=label)
+        ax["plane"].add_patch(Circle((width // 2, height // 2), cut, fill=False, color="white", **dotted))
+        ax["profile"].plot(radii, spectrum, color=_COLOURS[REAL][0])
+        ax["profile"].axvline(cut_on_axis, color="0.3", **dotted)
+        ax["profile"].set(
+            title="Radial spectrum (dotted: cut-off)", xlabel=x_label, ylabel="Mean log power, 20 ln|F|"
+        )
         save_figure(figure, path)
 
 
@@ -153,3 +214,10 @@ def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure whole; needs no display."""
     with whole_file(path) as temporary:
         figure.savefig(temporary)
+
+
+def _shrunk(plane, most=2000):
+    """Return a plane averaged over squares, where a side is longer than twice `most`: a print shows no more."""
+    block = max(1, min(max(plane.shape) // most, *plane.shape))
+    height, width = (side // block for side in plane.shape)
+    return plane[: height * block, : width * block].reshape(height, block, width, block).mean(axis=(1, 3))
