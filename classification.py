@@ -157,19 +157,73 @@ def random_splits(
 
     No group stands on both sides. Where a source has too few rows on one side, all sources get fewer there.
     """
-    names = list(dataset.counts())
-    n_test = max(1, round(test_share * (n_samples // len(names))))
-    n_train = n_samples // len(names) - n_test
     splits = []
     for split_seed in range(seed, seed + n_splits):
         in_test = held_out_rows(dataset.sources, dataset.groups, test_share, split_seed)
-        splits.append(
-            Split(
-                _equal_rows(dataset.sources, names, ~in_test, n_train, split_seed),
-                _equal_rows(dataset.sources, names, in_test, n_test, split_seed),
-            )
-        )
+        splits.append(equal_split(dataset.sources, ~in_test, in_test, n_samples, test_share, split_seed))
     return splits
+
+
+def held_out_identities(
+    labels: np.ndarray, identities: Sequence[set[str]], test_share: float, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return which rows may be trained and tested on so that no person stands on both sides.
+
+    A fake shows two identities, the target's and the source's, and few sets fall into parts that share none: so whole
+    identities are drawn for the test, and a fake whose two fall on different sides is left out.
+
+    Parameters
+    ----------
+    labels : (n_rows,) REAL or FAKE
+    identities : (n_rows,) sets of str, none empty
+    test_share : float
+        Of the identities. They are drawn a fake at a time, both of its identities together, so that fakes are left.
+    seed : int
+
+    Returns
+    -------
+    may_train, may_test : ndarray of bool, (n_rows,)
+        Rows with neither are the ones left out.
+
+    Raises
+    ------
+    ValueError
+        No draw in 1,000 left both classes on both sides.
+    """
+    random = np.random.default_rng(seed)
+    fakes = sorted({tuple(sorted(identities[row])) for row in np.flatnonzero(labels == FAKE)})
+    n_wanted = max(2, round(test_share * len(set().union(*identities))))
+    for _ in range(1000):
+        tested = set()
+        for number in random.permutation(len(fakes)):
+            if len(tested) >= n_wanted:
+                break
+            tested |= set(fakes[number])
+        may_test = np.array([own <= tested for own in identities])
+        may_train = np.array([own.isdisjoint(tested) for own in identities])
+        if all(np.any(side & (labels == label)) for side in (may_train, may_test) for label in (REAL, FAKE)):
+            return may_train, may_test
+    raise ValueError("no draw of identities leaves real and fake videos on both sides")
+
+
+def equal_split(
+    sources: np.ndarray, may_train: np.ndarray, may_test: np.ndarray, n_samples: int, test_share: float, seed: int
+) -> Split:
+    """Return a split of at most `n_samples` rows, equal numbers of every source on either side.
+
+    Parameters
+    ----------
+    sources : (n_rows,) str
+    may_train, may_test : (n_rows,) bool
+    n_samples : int
+        In total. Where a source has too few rows on one side, all sources get fewer there.
+    test_share : float
+    seed : int
+    """
+    names = np.unique(sources)
+    n_test = max(1, round(test_share * (n_samples // len(names))))
+    n_train = n_samples // len(names) - n_test
+    return Split(_equal_rows(sources, names, may_train, n_train, seed), _equal_rows(sources, names, may_test, n_test, seed))
 
 
 def source_splits(

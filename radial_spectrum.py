@@ -183,6 +183,34 @@ def resample_spectrum(spectra: np.ndarray, n_bins: int) -> np.ndarray:
     return spectra if length == n_bins >= 4 else spectra @ _spline_matrix(length, n_bins)
 
 
+def original_lengths(spectra: np.ndarray) -> np.ndarray:
+    """Return the length that each spectrum had before it was resampled, which tells the size of its image.
+
+    Parameters
+    ----------
+    spectra : ndarray, (n_images, n_bins)
+        As `resample_spectrum` leaves them, also divided by their first value.
+
+    Returns
+    -------
+    ndarray of int, (n_images,)
+        0 where no shorter length fits: not resampled, or from a longer spectrum.
+
+    Notes
+    -----
+    A spectrum of m values becomes n_bins values of a spline with m parameters: it lies in a subspace of m dimensions.
+    The smallest m whose subspace holds a row to 1e-9 is its length.
+    """
+    n_bins = spectra.shape[1]
+    lengths = np.zeros(len(spectra), dtype=int)
+    for length in range(4, n_bins):
+        rows = np.flatnonzero(lengths == 0)
+        basis = np.linalg.qr(_spline_matrix(length, n_bins).T)[0]
+        residuals = spectra[rows] - spectra[rows] @ basis @ basis.T
+        lengths[rows[np.abs(residuals).max(axis=1) < 1e-9]] = length
+    return lengths
+
+
 def normalise_by_first(spectra: np.ndarray) -> np.ndarray:
     """Return spectra (..., n_bins) divided by their own first value; ValueError where that is zero or not finite."""
     first = np.asarray(spectra)[..., :1]
@@ -266,7 +294,7 @@ def _check(shape, convention):
         raise ValueError(f"convention {convention!r} is none of {', '.join(get_args(Convention))}")
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=512)
 def _spline_matrix(length, n_bins):
     """Return the (length, n_bins) matrix that the cubic resampling multiplies by."""
     from scipy.interpolate import CubicSpline  # 0.2 s to load, and many a run needs no resampling

@@ -220,7 +220,7 @@ def load_spectra(
     data_dir : Path
         Holds one folder per source.
     labels_of_sources : dict of str to int
-        Folder name -> REAL or FAKE.
+        Folder, as "celebA-HQ_10K" or "real/youtube_c23", -> REAL or FAKE.
     n_per_source : int
         Images to draw from each source; where a source has fewer, all of them. An unreadable one is replaced by the
         next of the draw.
@@ -293,7 +293,7 @@ def _draw_files(data_dir, labels_of_sources, seed):
     present = sorted(entry.name for entry in data_dir.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     draws, pretenders = {}, []
     for source in labels_of_sources:
-        if source not in present:
+        if not (data_dir / source).is_dir():
             raise UsageError(f"{data_dir}: no source {source!r} there; found {_listed(present) or 'no folder at all'}")
         images, others = list_images(data_dir / source)
         pretenders += [(path.relative_to(data_dir).as_posix(), reason) for path, reason in others]
@@ -328,8 +328,8 @@ def _measure_draws(data_dir, draws, n_per_source, features, cache, n_threads):
                     unreadable.append((key.path, str(result)))
                 else:
                     measured[key.path] = result
-            lost = Counter(path.split("/")[0] for path in batch if path not in measured)
-            wanted = {source: lost[source] for source in draws}
+            lost = {path for path in batch if path not in measured}
+            wanted = {source: len(lost.intersection(draw)) for source, draw in draws.items()}
     print(f"spectra: {n_cached} from {_shown(cache.folder)}, {n_computed} computed{cache.reason}")
     return measured, unreadable
 
