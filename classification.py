@@ -221,8 +221,9 @@ def equal_split(
     seed : int
     """
     names = np.unique(sources)
-    n_test = max(1, round(test_share * (n_samples // len(names))))
-    n_train = n_samples // len(names) - n_test
+    n_each = n_samples // len(names)
+    n_test = np.clip(round(test_share * n_each), 1, n_each - 1)
+    n_train = n_each - n_test
     return Split(_equal_rows(sources, names, may_train, n_train, seed), _equal_rows(sources, names, may_test, n_test, seed))
 
 
@@ -306,6 +307,14 @@ def metric_values(prediction: Prediction) -> dict[str, float]:
     }
 
 
+def roc_points(predictions: Sequence[Prediction]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ROC curve of all splits' test rows together: (share of reals, share of fakes) called fake."""
+    from sklearn.metrics import roc_curve
+
+    labels, scores = (np.concatenate([getattr(p, name) for p in predictions]) for name in ("labels", "scores"))
+    return roc_curve(labels == FAKE, scores)[:2]
+
+
 def result_rows(predictions: Sequence[Prediction], groups: np.ndarray | None = None, **keys) -> list[dict]:
     """Return one tidy row for each metric of a classifier over its splits.
 
@@ -322,10 +331,12 @@ def result_rows(predictions: Sequence[Prediction], groups: np.ndarray | None = N
     -------
     list of dict
         `keys`, then `metric`, `mean` and `std` (over the splits, ddof = 1; None for one split), `low` and `high`
-        (95 %, see `intervals`), `n_test` and `scores` (one per split). Undefined numbers are None.
+        (95 %, see `intervals`), `n_test`, `n_test_groups` (None without groups) and `scores` (one per split).
+        Undefined numbers are None.
     """
     values = [metric_values(prediction) for prediction in predictions]
     n_test = [len(prediction.rows) for prediction in predictions]
+    n_groups = None if groups is None else [len(np.unique(groups[prediction.rows])) for prediction in predictions]
     limits = intervals(predictions, groups)
     rows = []
     for metric in METRICS:
@@ -339,6 +350,7 @@ def result_rows(predictions: Sequence[Prediction], groups: np.ndarray | None = N
                 "low": _number(limits[metric][0]),
                 "high": _number(limits[metric][1]),
                 "n_test": n_test,
+                "n_test_groups": n_groups,
                 "scores": [_number(score) for score in scores],
             }
         )
@@ -386,7 +398,13 @@ def wilson_interval(accuracy: float, n: float) -> tuple[float, float]:
 
 
 def compare_classifiers(
-    dataset: SpectrumDataset, splits: Sequence[Split], classifiers: dict[str, Callable], protocol: str, seed: int, **keys
+    dataset: SpectrumDataset,
+    splits: Sequence[Split],
+    classifiers: dict[str, Callable],
+    protocol: str,
+    seed: int,
+    n_threads: int = -1,
+    **keys,
 ) -> list[dict]:
     """Return the rows of one sample size: some classifiers, and beside them what they have to beat.
 
@@ -399,6 +417,7 @@ def compare_classifiers(
     protocol : str
         What kind of splits these are: "published", "by_photograph", ...
     seed : int
+    n_threads : int
     **keys
         Further keys of the rows, as `n_samples`.
 
@@ -411,10 +430,8 @@ def compare_classifiers(
     groups = dataset.groups if dataset.is_grouped else None
 
     def rows_of(name, make_classifier, features, splits, protocol):
-        predictions = predict_splits(make_classifier, features, dataset.labels, splits)
-        return result_rows(
-            predictions, groups, table="sample_sizes", protocol=protocol, classifier=name, **keys
-        )
+        predictions = predict_splits(make_classifier, features, dataset.labels, splits, n_threads)
+        return result_rows(predictions, groups, table="sample_sizes", protocol=protocol, classifier=name, **keys)
 
     rows = []
     for name, make_classifier in classifiers.items():
@@ -462,9 +479,7 @@ def _weighted_metrics(prediction, weights):
 
 def _equal_error_rate(false_alarms, misses):
     """Return the rate at which false alarms and misses are equal, interpolated along the ROC curve."""
-    crossing = np.flatnonzero(false_alarms >= misses)[0]
-    if crossing == 0:
-        return false_alarms[0]
+    crossing = np.flatnonzero(false_alarms >= misses)[0]  # never the first point: no alarm there, every fake missed
     gap = misses - false_alarms
     share = gap[crossing - 1] / (gap[crossing - 1] - gap[crossing])
     return false_alarms[crossing - 1] + share * (false_alarms[crossing] - false_alarms[crossing - 1])

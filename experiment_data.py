@@ -11,7 +11,19 @@ from built_in_sample import LIMIT_SOURCES, build_image_sample, photograph_of
 from built_in_sample import REAL_SOURCES as SAMPLE_REALS
 from experiment_settings import REPOSITORY, ExperimentError, UsageError
 from published_features import load_published_features
+from radial_spectrum import resample_spectrum
 from spectrum_dataset import CLASS_NAMES, FAKE, REAL, Features, SpectrumDataset, load_spectra
+
+_ALLOWED_VALUES = {  # of those constants that a script has
+    "MAX_UNREADABLE": ("0 to 1", lambda share: 0 <= share <= 1),
+    "N_BINS": ("at least 2, or none", lambda n_bins: n_bins is None or n_bins >= 2),
+    "TEST_SHARE": ("above 0 and below 1", lambda share: 0 < share < 1),
+    "N_SPLITS": ("at least 1", lambda n_splits: n_splits >= 1),
+    "SVM_C": ("above 0", lambda C: 0 < C < float("inf")),
+    "LOGISTIC_MAX_ITER": ("at least 1", lambda n_iterations: n_iterations >= 1),
+    "SEED": ("0 to 4294967295", lambda seed: 0 <= seed < 2**32),  # as scikit-learn has it
+    "N_THREADS": ("at least 1, or -1 for one per core", lambda n_threads: n_threads == -1 or n_threads >= 1),
+}
 
 SAMPLE_FOLDER = REPOSITORY / "data/built_in_sample/images"
 ALL_IMAGES = 10**9
@@ -37,8 +49,8 @@ class ExperimentData(NamedTuple):
         return self.kind == "built_in_sample"
 
     def output_dir(self, settings: SimpleNamespace) -> Path:
-        """Return the folder to write to; the sample has one of its own, so that it never overwrites a real result."""
-        return settings.output_dir / "built_in_sample" if self.is_sample else settings.output_dir
+        """Return the folder to write to; only images have OUTPUT_DIR itself, so that nothing overwrites their results."""
+        return settings.output_dir if self.kind == "images" else settings.output_dir / self.kind
 
 
 def load_experiment_data(
@@ -70,12 +82,14 @@ def load_experiment_data(
     Raises
     ------
     UsageError
-        A folder or file that was named is not there, or the sources cannot make two classes.
+        A folder or file that was named is not there, a setting has a value that it cannot have, or the sources cannot
+        make two classes.
     ExperimentError
         What is there cannot be read.
     """
+    _check_values(settings)
     if settings.published_features:
-        return _published(settings)
+        return _published(settings, features, n_bins)
     data_dir = settings.data_dir or REPOSITORY / "data" / experiment
     is_sample = settings.data_dir is None and not data_dir.is_dir()
     if is_sample:
@@ -91,7 +105,7 @@ def load_experiment_data(
         n_per_source = ALL_IMAGES
     else:
         labels = _labels_of_sources(settings.real_sources, settings.fake_sources)
-        n_per_source = max(settings.sample_sizes, default=0) // len(labels)
+        n_per_source = max(2, max(settings.sample_sizes, default=0) // len(labels))
     cache_dir = REPOSITORY / "data/spectra" / (f"built_in_sample_{experiment}" if is_sample else experiment)
 
     def load(features):
@@ -119,7 +133,7 @@ def load_experiment_data(
 
 
 def sizes_that_fit(dataset: SpectrumDataset, sample_sizes: tuple[int, ...]) -> tuple[list[int], list[str]]:
-    """Return the sample sizes that the data can give, rounded to equal numbers per source, and a sentence for others.
+    """Return the sample sizes that the data can give, in equal numbers per source, and a sentence for each other one.
 
     Raises
     ------
@@ -132,15 +146,26 @@ def sizes_that_fit(dataset: SpectrumDataset, sample_sizes: tuple[int, ...]) -> t
     for size in sample_sizes:
         needed = size // len(counts)
         if needed < 2:
-            sentences.append(f"sample size {size} left out: need at least 2 images of each of {len(counts)} sources")
+            least = f"{len(counts)} sources with 2 images each need at least {2 * len(counts)}"
+            sentences.append(f"sample size {size} left out: {least}; raise SAMPLE_SIZES")
         elif counts[scarcest] < needed:
             found = f"found {counts[scarcest]} images, need {needed}"
             sentences.append(f"sample size {size} left out: {scarcest}: {found}; lower SAMPLE_SIZES")
         else:
             sizes.append(needed * len(counts))
+            if sizes[-1] != size:
+                sentences.append(f"sample size {size} became {sizes[-1]}: equal numbers of {len(counts)} sources")
     if not sizes:
         raise ExperimentError("; ".join(sentences) or "SAMPLE_SIZES is empty: name at least one")
-    return sizes, sentences
+    return list(dict.fromkeys(sizes)), sentences
+
+
+def _check_values(settings):
+    """End the run, before it has cost anything, where a setting has a value that it cannot have."""
+    for name, (expected, is_allowed) in _ALLOWED_VALUES.items():
+        value = getattr(settings, name.lower(), None)
+        if name.lower() in vars(settings) and not is_allowed(value):
+            raise UsageError(f"{name} is {value}: expected {expected}")
 
 
 def _labels_of_sources(real_sources, fake_sources):
@@ -150,13 +175,21 @@ def _labels_of_sources(real_sources, fake_sources):
         raise UsageError(f"{missing} is empty: need at least one folder of each class")
     both = sorted(set(real_sources) & set(fake_sources))
     if both:
-        raise UsageError(f"{', '.join(both)}: named both as a real and as a fake source")
+        raise UsageError(f"{', '.join(both)}: named both as a real and as a fake source; name it once")
+    unprintable = [name for name in real_sources + fake_sources if not name.isprintable()]
+    if unprintable:
+        raise UsageError(f"source {unprintable[0]!a}: a table cannot show that name; rename the folder")
     return dict.fromkeys(real_sources, REAL) | dict.fromkeys(fake_sources, FAKE)
 
 
-def _published(settings):
+def _published(settings, features, n_bins):
     """Return the authors' features; they name no files, so that each class is one source."""
+    if settings.data_dir:
+        raise UsageError("found both DATA_DIR and PUBLISHED_FEATURES: name one of them")
+    if features.convention != "published":
+        raise UsageError("PUBLISHED_FEATURES are of the published convention: leave CONVENTION as it is")
     spectra, labels = load_published_features(settings.published_features, fake_label=1)
     rows = [f"row {index}" for index in range(len(labels))]
+    spectra = resample_spectrum(spectra, n_bins or spectra.shape[1])
     dataset = SpectrumDataset(spectra, labels, np.array(CLASS_NAMES)[labels], np.array(rows), rows, headers=None)
     return ExperimentData(dataset, "published_features", settings.sample_sizes)

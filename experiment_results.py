@@ -14,8 +14,8 @@ from experiment_settings import REPOSITORY, settings_record
 from whole_files import whole_file
 
 ROW_KEYS = (
-    "table", "protocol", "n_samples", "classifier", "metric", "mean", "std", "low", "high", "n_test", "scores",
-    "train_sources", "test_sources", "condition",
+    "table", "protocol", "n_samples", "classifier", "metric", "mean", "std", "low", "high", "n_test", "n_test_groups",
+    "scores", "train_sources", "test_sources", "condition",
 )  # fmt: skip
 
 _PACKAGES = ("numpy", "scipy", "scikit-learn", "opencv-python", "pillow")
@@ -97,7 +97,7 @@ def write_csv(path: Path, rows: Sequence[dict]) -> None:
         writer.writeheader()
         for row in rows:
             writer.writerow({key: "+".join(value) if key.endswith("sources") and value else value
-                             for key, value in row.items()} | {"n_test": _one_or_range(row["n_test"])})
+                             for key, value in row.items()} | {key: _one_or_range(row[key]) for key in ("n_test", "n_test_groups") if row.get(key)})
 
 
 def write_text(path: Path, text: str) -> None:
@@ -154,29 +154,39 @@ def condition_table(rows: Sequence[dict], table: str, classifiers: dict[str, str
     return markdown_table(["condition", "images", "tested", *classifiers.values()], body)
 
 
-def transfer_table(
-    rows: Sequence[dict], table: str, classifiers: dict[str, str], metrics: Sequence[tuple[str, str]]
+def metric_table(
+    rows: Sequence[dict],
+    table: str,
+    lines: Sequence[tuple[str, str]],
+    metrics: Sequence[tuple[str, str]],
+    names: dict[str, str],
 ) -> str:
-    """Return a Markdown table in per cent, a line for each pair of training and test sources and each classifier.
+    """Return a Markdown table in per cent with several metrics, a line for each combination of some keys.
 
     Parameters
     ----------
     rows : sequence of dict
     table : str
         Which of the rows' tables.
-    classifiers : {name: heading}
+    lines : sequence of (heading, key of the rows)
+        What tells the lines apart; a list of sources is joined by "+".
     metrics : sequence of (heading, metric)
+    names : {value: text}
+        How to write values; one that is not there stands as it is.
     """
-    lines = {}
+
+    def text(value):
+        return " + ".join(value) if isinstance(value, list) else names.get(value, value)
+
+    found = {}
     for row in rows:
         if row["table"] == table:
-            key = (" + ".join(row["train_sources"]), " + ".join(row["test_sources"]), classifiers[row["classifier"]])
-            lines.setdefault(key, {})[row["metric"]] = row
+            found.setdefault(tuple(text(row[key]) for _, key in lines), {})[row["metric"]] = row
     body = [
         [*key, _one_or_range(line["accuracy"]["n_test"]), *(cell(line[metric]) for _, metric in metrics)]
-        for key, line in lines.items()
+        for key, line in found.items()
     ]
-    return markdown_table(["trained on", "tested on", "classifier", "tested", *(name for name, _ in metrics)], body)
+    return markdown_table([*(name for name, _ in lines), "tested", *(name for name, _ in metrics)], body)
 
 
 def cell(row: dict | None) -> str:
@@ -208,9 +218,8 @@ def file_list(paths: Sequence[str]) -> str:
 
 
 def _published_cell(accuracy, classifier, protocol):
-    """Return a published number in per cent, blank where there is none: k-means was scored on all rows only."""
-    is_comparable = classifier in accuracy and not (classifier == "k_means" and protocol == "held_out")
-    return f"{accuracy[classifier]:g}" if is_comparable else ""
+    """Return a published number in per cent, blank where there is none or where it was measured in another way."""
+    return f"{accuracy[classifier]:g}" if protocol == "published" and classifier in accuracy else ""
 
 
 def _skipped_text(skipped, most=10):

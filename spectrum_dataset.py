@@ -11,6 +11,7 @@ import io
 import json
 import os
 import time
+import warnings
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -49,6 +50,7 @@ IMAGE_HEADER = np.dtype(
 IMAGES_PER_CACHE_FILE = 1000
 MOST_PIXELS = 100_000_000  # larger ones are refused from their header: the transform would need more than 3 GB
 Image.MAX_IMAGE_PIXELS = None  # Pillow would warn from 89 million on; ours is the limit that counts
+warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged files: `read_gray` gives the reason, if there is one
 
 _IMAGE_ENDINGS = {".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".gif"}
 _READ_FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
@@ -118,6 +120,12 @@ class SpectrumDataset:
         """Return {source: number of images} in the order of the sources."""
         return dict(Counter(self.sources.tolist()))
 
+    def sizes(self) -> list[tuple[int, int]]:
+        """Return the stored (height, width) of each image; empty for published features."""
+        if self.headers is None or "width" not in self.headers.dtype.names:
+            return []
+        return list(zip(self.headers["height"].tolist(), self.headers["width"].tolist()))
+
     def sources_of(self, label: int) -> list[str]:
         """Return the sources of one class, in order."""
         return list(dict.fromkeys(self.sources[self.labels == label].tolist()))
@@ -160,7 +168,10 @@ def read_gray(path: Path) -> GrayImage:
         raise UnreadableImage(error.strerror) from None
     header, remarks = _read_header(content)
     # imdecode, not imread: it refuses a JPEG cut short, where imread fills in grey and returns a full picture
-    gray = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE)
+    try:
+        gray = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE)
+    except cv2.error:  # a size that Pillow read otherwise
+        gray = None
     if gray is None:
         raise UnreadableImage(f"cut short or damaged {header['format']}")
     return GrayImage(gray, header, remarks)
@@ -172,7 +183,7 @@ def list_images(folder: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
     Hidden files and folders are passed over. Links to folders are not followed.
     """
     images, others = [], []
-    for directory, folders, names in os.walk(folder):
+    for directory, folders, names in os.walk(folder, onerror=_raise):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
             path = Path(directory, name)
@@ -256,24 +267,16 @@ def load_spectra(
     KeyboardInterrupt
         With a word on what is kept; finished spectra are written before it leaves.
     """
-    draws, skipped = _draw_files(data_dir, labels_of_sources, seed)
+    draws, pretenders = _draw_files(data_dir, labels_of_sources, seed)
+    _refuse_too_many(pretenders, sum(map(len, draws.values())) + len(pretenders), max_unreadable)
     cache = _SpectrumCache(cache_dir, features)
     measured, unreadable = _measure_draws(data_dir, draws, n_per_source, features, cache, n_threads)
-    skipped += unreadable
-    n_tried = len(measured) + len(skipped)
-    if len(skipped) > max_unreadable * n_tried:
-        raise ExperimentError(
-            f"{len(skipped)} of {n_tried} files are unreadable, more than MAX_UNREADABLE = {max_unreadable:g} allows: "
-            f"{_listed([f'{path} ({reason})' for path, reason in skipped])}; remove them or raise --max-unreadable"
-        )
+    _refuse_too_many(unreadable, len(measured) + len(unreadable), max_unreadable)
     rows = [(source, path) for source, draw in draws.items() for path in draw if path in measured]
     if not rows:
         raise ExperimentError(f"{data_dir}: no readable image in {_listed(list(draws))}")
-    spectra, remarks = _common_length([measured[path].spectrum for _, path in rows], n_bins)
+    spectra = _common_length([measured[path].spectrum for _, path in rows], n_bins)
     headers = np.array([measured[path].header for _, path in rows], dtype=IMAGE_HEADER)
-    sizes = Counter(f"{header['width']}x{header['height']}" for header in headers)
-    if remarks and len(sizes) > 1:
-        remarks = [f"{_counted(sizes)}: {remarks[0]}"]
     return SpectrumDataset(
         spectra=normalise_by_first(spectra) if normalise else spectra,
         labels=np.array([labels_of_sources[source] for source, _ in rows]),
@@ -281,8 +284,8 @@ def load_spectra(
         groups=np.array([group_of(Path(path)) if group_of else path for _, path in rows]),
         paths=[path for _, path in rows],
         headers=headers,
-        skipped=skipped,
-        remarks=remarks + _counted_remarks(measured[path].remarks for _, path in rows),
+        skipped=pretenders + unreadable,
+        remarks=_size_remarks(headers) + _counted_remarks(measured[path].remarks for _, path in rows),
     )
 
 
@@ -293,7 +296,7 @@ def _draw_files(data_dir, labels_of_sources, seed):
     present = sorted(entry.name for entry in data_dir.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     draws, pretenders = {}, []
     for source in labels_of_sources:
-        if not (data_dir / source).is_dir():
+        if Path(source).is_absolute() or not (data_dir / source).is_dir():
             raise UsageError(f"{data_dir}: no source {source!r} there; found {_listed(present) or 'no folder at all'}")
         images, others = list_images(data_dir / source)
         pretenders += [(path.relative_to(data_dir).as_posix(), reason) for path, reason in others]
@@ -301,7 +304,18 @@ def _draw_files(data_dir, labels_of_sources, seed):
             raise ExperimentError(f"{data_dir / source}: found no image, need at least one")
         order = np.random.default_rng(seed).permutation(len(images))
         draws[source] = [images[index].relative_to(data_dir).as_posix() for index in order]
+    if len(set().union(*draws.values())) < sum(map(len, draws.values())):
+        raise UsageError(f"{data_dir}: some of {_listed(list(draws))} lie in each other; name folders that share no image")
     return draws, pretenders
+
+
+def _refuse_too_many(unreadable, n_files, max_unreadable):
+    """End the run where more of the files are unreadable than the user allows."""
+    if len(unreadable) > max_unreadable * n_files:
+        raise ExperimentError(
+            f"{len(unreadable)} of {n_files} files are unreadable, more than MAX_UNREADABLE = {max_unreadable:g} allows: "
+            f"{_listed([f'{path} ({reason})' for path, reason in unreadable])}; remove them or raise --max-unreadable"
+        )
 
 
 def _measure_draws(data_dir, draws, n_per_source, features, cache, n_threads):
@@ -413,7 +427,8 @@ def _header_remarks(image, content) -> Iterator[str]:
         yield "CMYK"
     if image.mode in ("L", "LA", "1") or image.mode.startswith("I;16"):
         yield "grey"
-    if image.getexif().get(ExifTags.Base.Orientation, 1) in range(2, 9):
+    may_have_exif = image.format != "PNG" or b"eXIf" in content  # Pillow would decode a whole PNG to look for it
+    if may_have_exif and image.getexif().get(ExifTags.Base.Orientation, 1) in range(2, 9):
         yield "turned"
 
 
@@ -436,16 +451,21 @@ def _jpeg_quality(tables):
 
 
 def _common_length(spectra, n_bins):
-    """Return the spectra as rows of one length, and a warning where they were not of one length before."""
-    lengths = sorted({len(spectrum) for spectrum in spectra})
-    rows = np.empty((len(spectra), n_bins or lengths[0]))
+    """Return the spectra as rows of one length, the shortest of theirs unless another is asked for."""
+    rows = np.empty((len(spectra), min(map(len, spectra)) if n_bins is None else n_bins))
     for row, spectrum in zip(rows, spectra):
         row[:] = resample_spectrum(spectrum, len(row))
-    if len(lengths) == 1:
-        return rows, []
-    return rows, [
-        "these sizes differ, so the spectra were resampled to one length; an image's size alone then shows in its "
-        "spectrum, and a classifier that tells the classes apart may have learned their sizes"
+    return rows
+
+
+def _size_remarks(headers):
+    """Return a warning where the images are not of one size."""
+    sizes = Counter(f"{header['width']}x{header['height']}" for header in headers)
+    if len(sizes) == 1:
+        return []
+    return [
+        f"{_counted(sizes)}: sizes differ, so the spectra were resampled to one length; an image's size alone then shows "
+        "in its spectrum, and a classifier that tells the classes apart may have learned their sizes"
     ]
 
 
@@ -465,7 +485,7 @@ class _SpectrumCache:
         self._files = sorted(folder.glob(f"{self._prefix}-*.npz"))
         self._fresh = []
         self._known = set()  # paths with a spectrum of an older state of the file
-        has_others = not self._files and any(folder.glob("*.npz"))
+        has_others = not self._files and any(folder.glob("[!.]*.npz"))  # a hidden one was cut off by a kill
         self._settings_changed = "; the cache holds spectra of other settings only" if has_others else ""
 
     @property
@@ -534,6 +554,11 @@ def _file_key(data_dir, path):
     """Return the key of a file, (path, size, time of change)."""
     status = (data_dir / path).stat()
     return _FileKey(path, status.st_size, status.st_mtime_ns)
+
+
+def _raise(error):
+    """Let the error travel that `os.walk` would swallow."""
+    raise error
 
 
 def _shown(path):

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
+from classification import Prediction, roc_points
 from radial_spectrum import Convention, centre_third, spectrum_radii
 from spectrum_dataset import CLASS_NAMES, FAKE, REAL, Features, SpectrumDataset
 from whole_files import whole_file
@@ -34,7 +35,7 @@ def frequency_axis(dataset: SpectrumDataset, features: Features) -> tuple[np.nda
     then a bin holds other frequencies in other images, or along rows and columns.
     """
     n_bins = dataset.spectra.shape[1]
-    sizes = set() if dataset.headers is None else {(int(h["height"]), int(h["width"])) for h in dataset.headers}
+    sizes = set(dataset.sizes())
     if len(sizes) == 1:
         height, width = sizes.pop()
         if height == width:
@@ -57,14 +58,13 @@ def plot_mean_spectra(ax: Axes, x: np.ndarray, dataset: SpectrumDataset) -> Axes
         drawn[label] += 1
         mean, std = spectra.mean(axis=0), spectra.std(axis=0)
         ax.fill_between(x, mean - std, mean + std, color=colour, alpha=0.15, linewidth=0)
-        named = f"{CLASS_NAMES[label]}: {name} (n = {len(spectra)})" if name != CLASS_NAMES[label] else (
-            f"{name} (n = {len(spectra)})")
-        ax.plot(x, mean, color=colour, linestyle=line, label=named)
+        named = name if name.startswith(CLASS_NAMES[label]) else f"{CLASS_NAMES[label]}: {name}"
+        ax.plot(x, mean, color=colour, linestyle=line, label=f"{named} (n = {len(spectra)})")
     return ax
 
 
 def spectrum_figure(
-    path: Path, dataset: SpectrumDataset, features: Features, weights: np.ndarray, title: str
+    path: Path, dataset: SpectrumDataset, features: Features, weights: np.ndarray, classifier: str, title: str
 ) -> None:
     """Write the figure of an experiment: mean spectra, their high-frequency end, and what the classifier weighs.
 
@@ -76,6 +76,8 @@ def spectrum_figure(
     features : Features
     weights : ndarray, (n_bins,)
         From `classification.standardised_weights`; positive where more power speaks for "fake".
+    classifier : str
+        What the weights are of.
     title : str
         What the images are.
     """
@@ -95,7 +97,7 @@ def spectrum_figure(
         axes["weights"].axhline(0, color="0.7", linewidth=0.8)
         axes["weights"].plot(x, weights, color="0.2", linewidth=0.8)
         axes["weights"].set(
-            title="Linear SVM on all rows: weight × standard deviation (above 0: speaks for fake)",
+            title=f"{classifier} on all rows: weight × standard deviation (above 0: speaks for fake)",
             xlabel=x_label,
             ylabel="Weight",
         )
@@ -140,6 +142,28 @@ def control_figure(
             ax.set_yticklabels([condition.replace(" + ", " +\n") for condition in conditions])
             ax.invert_yaxis()
         figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=len(classifiers))
+        save_figure(figure, path)
+
+
+def roc_figure(path: Path, panels: dict[str, dict[str, Sequence[Prediction]]], title: str) -> None:
+    """Write ROC curves, one panel beside the other; the splits of a curve are pooled.
+
+    Parameters
+    ----------
+    path : Path
+    panels : {panel's title: {curve's name: predictions of all splits}}
+    title : str
+    """
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(TWO_COLUMNS, 3.6), layout="constrained")
+        figure.suptitle(title, fontsize=9)
+        for ax, (panel_title, curves) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items()):
+            ax.plot([0, 1], [0, 1], color="0.7", linewidth=0.8, linestyle=":")
+            for (name, predictions), line in zip(curves.items(), ("-", "--", "-.")):
+                false_alarms, hits = roc_points(predictions)
+                ax.plot(false_alarms, hits, line, label=name)
+            ax.set(title=panel_title, xlabel="Reals called fake", ylabel="Fakes called fake", aspect="equal")
+            ax.legend(loc="lower right")
         save_figure(figure, path)
 
 

@@ -191,7 +191,7 @@ def main():
 
         weights = standardised_weights(data.dataset, classifiers["svm_linear"])
         title = "Built-in sample (not CelebA)" if data.is_sample else "CelebA experiment"
-        spectrum_figure(folder / "celeba_spectrum.png", data.dataset, features, weights, title)
+        spectrum_figure(folder / "celeba_spectrum.png", data.dataset, features, weights, "Linear SVM", title)
         if data.load:
             control_figure(folder / "celeba_control.png", rows, ("control", "alike"), CLASSIFIER_NAMES, title)
     tables = list(make_tables(data, rows, settings))

@@ -27,7 +27,7 @@ from classification import (
     svm,
 )
 from experiment_data import load_experiment_data, sizes_that_fit
-from experiment_results import Stopwatch, sample_size_table, transfer_table, write_experiment
+from experiment_results import Stopwatch, metric_table, sample_size_table, write_experiment
 from experiment_settings import read_settings, run
 from spectrum_dataset import FAKE, REAL, Features
 
@@ -63,6 +63,7 @@ PUBLISHED_ACCURACY = {  # per cent at a number of images
         20: {"svm_linear": 100, "logistic_regression": 100, "k_means": 75},
     }
 }
+PUBLISHED_N_BINS = 722
 
 HEADERS_TOO_GOOD = 0.6  # accuracy of the headers alone, above which the spectrum's cannot be read as detection
 
@@ -81,7 +82,8 @@ def sample_size_rows(data, sizes, settings):
     for n_samples in sizes:
         splits = random_splits(data.dataset, n_samples, settings.test_share, settings.n_splits, settings.seed)
         rows += compare_classifiers(
-            data.dataset, splits, linear_classifiers(settings), data.protocol, settings.seed, n_samples=n_samples
+            data.dataset, splits, linear_classifiers(settings), data.protocol, settings.seed, settings.n_threads,
+            n_samples=n_samples,
         )
     return rows
 
@@ -138,8 +140,10 @@ def tables(data, rows, settings):
         ("majority class", "majority_class", data.protocol),
         ("headers only", "headers_only", data.protocol),
     )
-    is_papers = data.kind == "published_features" or (
-        not data.is_sample and settings.real_sources + settings.fake_sources == REAL_SOURCES + FAKE_SOURCES
+    is_papers = (
+        data.dataset.spectra.shape[1] == PUBLISHED_N_BINS  # not the authors' features of another experiment
+        if data.kind == "published_features"
+        else not data.is_sample and (settings.real_sources, settings.fake_sources) == (REAL_SOURCES, FAKE_SOURCES)
     )
     yield (
         f"Table 1. Accuracy in %, mean ± standard deviation over {settings.n_splits} random splits{by_photograph} "
@@ -154,8 +158,9 @@ def tables(data, rows, settings):
         metrics = (("recall of reals", "recall_real"), (of_asked, "recall_fake"),
                    ("balanced accuracy", "balanced_accuracy"), ("ROC AUC", "roc_auc"))  # fmt: skip
         if any(row["table"] == table for row in rows):
+            lines = (("trained on", "train_sources"), ("tested on", "test_sources"), ("classifier", "classifier"))
             names = {"svm_linear": "SVM, linear", "logistic_regression": "logistic regression"}
-            yield caption + by_photograph, transfer_table(rows, table, names, metrics)
+            yield caption + by_photograph, metric_table(rows, table, lines, metrics, names)
 
 
 def notes(data, rows):
@@ -193,7 +198,7 @@ def main():
 
         weights = standardised_weights(data.dataset, linear_classifiers(settings)["svm_linear"])
         title = "Built-in sample (not Faces-HQ)" if data.is_sample else "Faces-HQ experiment"
-        spectrum_figure(folder / "faces_hq_spectrum.png", data.dataset, features, weights, title)
+        spectrum_figure(folder / "faces_hq_spectrum.png", data.dataset, features, weights, "Linear SVM", title)
     write_experiment(
         folder, "faces_hq", "Faces-HQ experiment", data, settings, rows, list(tables(data, rows, settings)),
         remarks + notes(data, rows),
