@@ -1,5 +1,5 @@
 """Where the data of an experiment on images comes from: a folder of its own, the authors' features, or the sample."""
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Literal, NamedTuple
@@ -7,12 +7,12 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from built_in_sample import FAKE_SOURCES as SAMPLE_FAKES
-from built_in_sample import LIMIT_SOURCES, build_image_sample, photograph_of
+from built_in_sample import LIMIT_SOURCES, PHOTOGRAPHS, build_image_sample, photograph_of
 from built_in_sample import REAL_SOURCES as SAMPLE_REALS
 from experiment_settings import REPOSITORY, ExperimentError, UsageError
 from published_features import load_published_features
 from radial_spectrum import resample_spectrum
-from spectrum_dataset import CLASS_NAMES, FAKE, REAL, Features, SpectrumDataset, load_spectra
+from spectrum_dataset import CLASS_NAMES, FAKE, REAL, Features, SpectrumDataset, load_spectra, read_gray
 
 _ALLOWED_VALUES = {  # of those constants that a script has
     "MAX_UNREADABLE": ("0 to 1", lambda share: 0 <= share <= 1),
@@ -27,6 +27,7 @@ _ALLOWED_VALUES = {  # of those constants that a script has
 
 SAMPLE_FOLDER = REPOSITORY / "data/built_in_sample/images"
 ALL_IMAGES = 10**9
+SHOWN_PHOTOGRAPHS = ("astronaut", "camera", "chelsea", "china", "coffee")
 
 
 class ExperimentData(NamedTuple):
@@ -130,6 +131,24 @@ def load_experiment_data(
     own_sizes = (len(sources_of_table), 100, 20)
     sizes = own_sizes if settings.sample_sizes == default_sizes else settings.sample_sizes
     return ExperimentData(sources_of_table, "built_in_sample", sizes, load, dataset)
+
+
+def sample_crops(dataset: SpectrumDataset) -> dict[str, list[np.ndarray]]:
+    """Return {source: the middle grey crop of some photographs} of the built-in sample, each real above its fake."""
+    crops = {}
+    for source in (name for pair in zip(SAMPLE_REALS, SAMPLE_FAKES) for name in pair):
+        crops[source] = []
+        for photograph in SHOWN_PHOTOGRAPHS:
+            own = sorted(path for path in dataset.paths if path.startswith(f"{source}/{photograph}_"))
+            crops[source].append(read_gray(SAMPLE_FOLDER / own[len(own) // 2]).gray)
+    return crops
+
+
+def sample_credit() -> str:
+    """Return whom the photographs of `sample_crops` are owed to, in one sentence."""
+    return "Photographs: " + "; ".join(
+        f"{photo.name}, {photo.author}, {photo.licence}" for photo in PHOTOGRAPHS if photo.name in SHOWN_PHOTOGRAPHS
+    )
 
 
 def sizes_that_fit(dataset: SpectrumDataset, sample_sizes: tuple[int, ...]) -> tuple[list[int], list[str]]:

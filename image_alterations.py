@@ -4,8 +4,12 @@
 
 A detector of generated images should not notice any of this; a control experiment shows how much it does.
 """
+import re
+from collections.abc import Callable
+
 import numpy as np
 
+from experiment_settings import UsageError
 from opencv import cv2
 
 
@@ -26,15 +30,25 @@ def alter(gray: np.ndarray, steps: str) -> np.ndarray:
 
     Raises
     ------
-    ValueError
-        An unknown step.
+    UsageError
+        Something else.
     """
-    for step in filter(None, steps.split(" + ")):
-        name, _, value = step.partition(" ")
-        if name not in _STEPS:
-            raise ValueError(f"unknown alteration {step!r}; known are {', '.join(_STEPS)}")
-        gray = _STEPS[name](gray, value)
+    for step, value in parse_steps(steps):
+        gray = step(gray, value)
     return gray
+
+
+def parse_steps(steps: str) -> list[tuple[Callable, str]]:
+    """Return [(function, value)] of the steps of `alter`, or raise UsageError for one that it does not know."""
+    parsed = []
+    for text in filter(None, steps.split(" + ")):
+        name, _, value = text.partition(" ")
+        function, form = _STEPS.get(name, (None, ""))
+        if not function or not re.fullmatch(form, value):
+            known = "'crop 104x128', 'resize 178x218', 'jpeg 50', 'blur 0.5', joined by ' + '"
+            raise UsageError(f"unknown alteration {text!r}; known are the likes of {known}")
+        parsed.append((function, value))
+    return parsed
 
 
 def _crop(gray, size):
@@ -62,4 +76,10 @@ def _blur(gray, sigma):
     return cv2.GaussianBlur(gray, (0, 0), float(sigma))
 
 
-_STEPS = {"crop": _crop, "resize": _resize, "jpeg": _jpeg, "blur": _blur}
+_SIZE = r"[1-9]\d{0,4}x[1-9]\d{0,4}"
+_STEPS = {  # name: function, form of its value
+    "crop": (_crop, _SIZE),
+    "resize": (_resize, _SIZE),
+    "jpeg": (_jpeg, r"[1-9]\d?|100"),
+    "blur": (_blur, r"\d*\.?\d*[1-9]\d*"),
+}

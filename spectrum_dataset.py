@@ -26,7 +26,7 @@ from PIL import ExifTags, Image, JpegImagePlugin
 from tqdm import tqdm
 
 from experiment_settings import ExperimentError, UsageError
-from image_alterations import alter
+from image_alterations import alter, parse_steps
 from opencv import cv2
 from radial_spectrum import (
     SMALLEST_SIDE,
@@ -71,6 +71,9 @@ class Features:
     crop: Crop = "none"
     precision: Literal["float64", "float32"] = "float64"
     alteration: str = ""  # what is done to every image first, for controls; see `image_alterations.alter`
+
+    def __post_init__(self):
+        parse_steps(self.alteration)  # a wrong one is the user's mistake, not that of every image
 
     def spectrum(self, gray: np.ndarray) -> np.ndarray:
         """Return the spectrum of one grey image (height, width), at its own length."""
@@ -506,7 +509,7 @@ class _SpectrumCache:
                         found[key] = measured
                     else:
                         outdated.add(key.path)
-            except (OSError, ValueError, KeyError, EOFError, IndexError, zipfile.BadZipFile):
+            except (OSError, ValueError, KeyError, EOFError, IndexError, RuntimeError, MemoryError, zipfile.BadZipFile):
                 print(f"{_shown(file)}: damaged, its spectra are computed again")
         self._known |= outdated - {key.path for key in found}
         return found
@@ -522,7 +525,6 @@ class _SpectrumCache:
         if not self._fresh:
             return
         keys, measured = zip(*self._fresh)
-        self._fresh = []
         with whole_file(self.folder / f"{self._prefix}-{time.time_ns():x}.npz") as temporary:
             np.savez(
                 temporary,
@@ -534,6 +536,7 @@ class _SpectrumCache:
                 headers=np.array([row.header for row in measured], dtype=IMAGE_HEADER),
                 remarks=np.array([",".join(row.remarks) for row in measured]),
             )
+        self._fresh = []  # only now: an interrupt while writing loses nothing
 
     def _rows(self, file, wanted):
         """Yield (key, _Measured) of those rows of one file whose path is wanted."""

@@ -105,6 +105,40 @@ def spectrum_figure(
         save_figure(figure, path)
 
 
+def crops_figure(
+    path: Path, crops: dict[str, Sequence[np.ndarray]], dataset: SpectrumDataset, features: Features, credit: str
+) -> None:
+    """Write images of each source in a row, and beside them the mean spectra of all.
+
+    Parameters
+    ----------
+    path : Path
+    crops : {source: grey images (height, width) uint8}
+        The same number of each source.
+    dataset : SpectrumDataset
+    features : Features
+    credit : str
+        Whom the pictures are owed to; stands below.
+    """
+    n_columns = len(next(iter(crops.values())))
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(TWO_COLUMNS, 2.9), layout="constrained")
+        left, right = figure.subfigures(1, 2, width_ratios=(1.1, 1))
+        for row, (source, images) in zip(left.subplots(len(crops), n_columns), crops.items()):
+            for ax, gray in zip(row, images):
+                ax.imshow(gray, cmap="gray", vmin=0, vmax=255)
+                ax.set(xticks=[], yticks=[])
+                ax.spines[:].set_visible(False)
+            row[0].set_ylabel(source.replace("_", "\n"), fontsize=6)
+        x, x_label = frequency_axis(dataset, features)
+        ax = right.subplots()
+        plot_mean_spectra(ax, x, dataset)
+        ax.set(xlabel=x_label, ylabel="Mean log power, 20 ln|F|")
+        ax.legend(loc="upper right", fontsize=6)
+        figure.supxlabel(credit, fontsize=4.5, color="0.3", wrap=True)
+        save_figure(figure, path)
+
+
 def control_figure(
     path: Path, rows: Sequence[dict], tables: tuple[str, str], classifiers: dict[str, str], title: str
 ) -> None:

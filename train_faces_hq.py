@@ -26,7 +26,7 @@ from classification import (
     standardised_weights,
     svm,
 )
-from experiment_data import load_experiment_data, sizes_that_fit
+from experiment_data import load_experiment_data, sample_credit, sample_crops, sizes_that_fit
 from experiment_results import Stopwatch, metric_table, sample_size_table, write_experiment
 from experiment_settings import read_settings, run
 from spectrum_dataset import FAKE, REAL, Features
@@ -42,6 +42,7 @@ MAX_UNREADABLE: float = 0.01  # share of unreadable files above which the run en
 # features
 CONVENTION: Literal["published", "centred"] = "published"  # "centred" has DC at the centre and keeps every ring
 PRECISION: Literal["float64", "float32"] = "float64"  # float32 is faster and errs by 1e-4 in single bins
+ALTERATION: str = ""  # done to every image first, as "jpeg 75" or "crop 512x512 + blur 0.5": what is left then?
 N_BINS: int | None = None  # values per spectrum; none: as many as the shortest has (722 at 1024x1024)
 
 # classifiers
@@ -181,7 +182,7 @@ def notes(data, rows):
 def main():
     settings = read_settings(__name__)
     stopwatch = Stopwatch()
-    features = Features(settings.convention, "none", settings.precision)
+    features = Features(settings.convention, "none", settings.precision, settings.alteration)
     with stopwatch("spectra"):
         data = load_experiment_data(
             "faces_hq", settings, features, REAL_SOURCES + FAKE_SOURCES, SAMPLE_SIZES, n_bins=settings.n_bins
@@ -194,10 +195,12 @@ def main():
         rows += limit_rows(data, settings) if data.is_sample else []
     folder = data.output_dir(settings)
     with stopwatch("figure"):
-        from spectrum_plots import spectrum_figure  # matplotlib takes half a second, which --help need not wait for
+        from spectrum_plots import crops_figure, spectrum_figure  # matplotlib takes half a second to load
 
         weights = standardised_weights(data.dataset, linear_classifiers(settings)["svm_linear"])
         title = "Built-in sample (not Faces-HQ)" if data.is_sample else "Faces-HQ experiment"
+        if data.is_sample:
+            crops_figure(folder / "crops.png", sample_crops(data.dataset), data.dataset, features, sample_credit())
         spectrum_figure(folder / "faces_hq_spectrum.png", data.dataset, features, weights, "Linear SVM", title)
     write_experiment(
         folder, "faces_hq", "Faces-HQ experiment", data, settings, rows, list(tables(data, rows, settings)),
