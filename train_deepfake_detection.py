@@ -368,15 +368,17 @@ def make_tables(frames, rows, settings):
         )
 
 
-def left_out_remark(frames, masks):
-    """Yield a sentence on the frames that no side of an identity split may hold."""
-    for protocol in ("by_identity",):
-        if protocol in masks:
-            shares = [np.mean(~may_train & ~may_test) for may_train, may_test in masks[protocol]]
-            yield (
-                f"by identity, {100 * np.mean(shares):.0f} % of the frames are left out of a split on average: fakes "
-                "whose two identities fall on different sides"
-            )
+def notes(rows, masks, n_samples):
+    """Yield what has to be said about the splits."""
+    tested = {row["protocol"]: row["n_test_groups"] for row in rows if row["n_samples"] == n_samples}
+    videos = [f"{PROTOCOL_NAMES[name]} {min(n)}–{max(n)}" for name, n in tested.items() if n]
+    yield f"videos in a test of table 1 at {n_samples} frames: {', '.join(videos)}"
+    if "by_identity" in masks:
+        shares = [np.mean(~may_train & ~may_test) for may_train, may_test in masks["by_identity"]]
+        yield (
+            f"by identity, {100 * np.mean(shares):.0f} % of the frames are left out of a split on average: fakes whose "
+            "two identities fall on different sides"
+        )
 
 
 def main():
@@ -391,6 +393,7 @@ def main():
     masks = protocol_masks(frames, settings)
     with stopwatch("table 1"):
         rows = frame_rows(frames, masks, sizes, settings)
+    remarks += notes(rows, masks, max(sizes))
     with stopwatch("table 2"):
         more, curves = video_rows(frames, masks, max(sizes), settings)
         rows += more
@@ -414,7 +417,6 @@ def main():
         }
         roc_figure(folder / "deepfake_detection_roc.png", panels, title)
     tables = list(make_tables(frames, rows, settings))
-    remarks += left_out_remark(frames, masks)
     write_experiment(
         folder, "deepfake_detection", "DeepFakeDetection experiment", data, settings, rows, tables, remarks
     )
