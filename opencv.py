@@ -1,4 +1,8 @@
 """OpenCV as every module here uses it: silent, and one thread each, since we work on several files at once."""
+import os
+
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # read when OpenCV is loaded: silent
+
 try:
     import cv2
 except ImportError as error:
@@ -9,6 +13,6 @@ except ImportError as error:
     ) from None
 
 cv2.setNumThreads(1)
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # a broken file is reported by whoever reads it, in one sentence
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # who reads a broken file says so
 
 __all__ = ["cv2"]

