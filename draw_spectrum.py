@@ -1,0 +1,77 @@
+"""Draw, for each image: the image, its 2-D spectrum, its radial spectrum, and the image from its highest frequencies.
+
+The last panel is what the detector has to go by: a photograph leaves edges and noise there, up-convolution a pattern.
+
+    python draw_spectrum.py face.jpg other.png
+    python draw_spectrum.py --cut-off 0.7 -- -face.jpg      # a name that starts with a dash stands behind --
+
+Writes plots/drawn/<name>-<digest of its full path>.png, one figure an image, and prints where. An image that cannot be
+drawn is named and left out; the exit status is 1 then.
+"""
+import sys
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import scipy.fft
+
+from experiment_settings import UsageError, read_settings, run
+from file_names import figure_name, figure_title, printable
+from radial_spectrum import log_power_plane, radial_spectrum
+from spectrum_dataset import UnreadableImage, read_gray
+
+CONVENTION: Literal["published", "centred"] = "published"  # "centred" has DC at the centre and keeps every ring
+CUT_OFF: float = 0.5  # the last panel keeps what lies above: 0 is DC, 0.71 Nyquist along rows and columns, 1 the corner
+OUTPUT_DIR: Path = Path("plots/drawn")
+
+
+def draw_image(path, settings):
+    """Write the figure of one image and return where it is."""
+    from spectrum_plots import image_figure  # matplotlib takes half a second, which --help need not wait for
+
+    gray = read_gray(path).gray
+    if gray.min() == gray.max():
+        raise UnreadableImage(f"blank: every pixel is {gray[0, 0]}")
+    try:
+        spectrum = radial_spectrum(gray, settings.convention)
+    except ValueError as too_small:
+        raise UnreadableImage(str(too_small)) from None
+    figure_path = settings.output_dir / figure_name(path)
+    image_figure(
+        figure_path,
+        gray,
+        log_power_plane(gray),
+        spectrum,
+        settings.convention,
+        highest_frequencies(gray, settings.cut_off),
+        settings.cut_off,
+        f"{figure_title(path)}, {gray.shape[1]} × {gray.shape[0]} pixels",
+    )
+    return figure_path
+
+
+def highest_frequencies(gray, cut_off):
+    """Return the image (height, width) without the frequencies below `cut_off` of the way from DC to the corner."""
+    height, width = gray.shape
+    transform = scipy.fft.rfft2(gray)
+    rows, columns = scipy.fft.fftfreq(height, 1 / height), scipy.fft.rfftfreq(width, 1 / width)
+    transform[np.hypot(rows[:, None], columns) < cut_off * np.hypot(height, width) / 2] = 0
+    return scipy.fft.irfft2(transform, gray.shape)
+
+
+def main():
+    settings = read_settings(__name__, positional=("images", "image files to draw"))
+    if not 0 <= settings.cut_off < 1:
+        raise UsageError(f"found --cut-off {settings.cut_off:g}, expected a share from 0 (DC) to below 1 (the corner)")
+    n_left_out = 0
+    for image in dict.fromkeys(settings.images):
+        try:
+            print(draw_image(Path(image), settings), flush=True)
+        except UnreadableImage as reason:
+            n_left_out += 1
+            print(f"{Path(sys.argv[0]).name}: {printable(image)}: {reason}; not drawn", file=sys.stderr)
+    return 1 if n_left_out else 0
+
+
+if __name__ == "__main__":
+    run(main)
