@@ -10,6 +10,7 @@ ratio the median of the ratios within a turn. In the same run the spectra are co
 Writes its section of plots/benchmark.md. On two otherwise idle cores, 1024x1024, as ratios to the straightforward code
 on one thread (16 images, 9 turns): float64 7.7 on one thread and 12 on two, float32 11 and 18.
 """
+import json
 import os
 import platform
 import re
@@ -39,6 +40,7 @@ N_IMAGES: int = 32  # at most; of a folder the first ones
 SIDE: int = 1024  # pixels, of the images made
 JPEG_QUALITY: int = 75  # of the images made; they then decode as fast as photographs of that quality, 3.5 ms
 SEED: int = 0
+FRAMES_DIR: Path | None = None  # what extract_video_frames.py wrote: adds how fast that was, as a section of its own
 
 # measurement
 N_REPEATS: int = 7  # turns of each way
@@ -48,6 +50,7 @@ N_THREADS: int = -1  # beside one thread; -1: one per core
 OUTPUT_DIR: Path = Path("plots")
 
 HEADING = "## Images to spectra"
+VIDEO_HEADING = "## Videos to face crops"
 LARGEST_DEVIATION = {"float64": 1e-9, "float32": 1e-3}  # relative; the straightforward running sum itself errs by 1e-10
 
 
@@ -86,10 +89,7 @@ def find_images(folder, n_images):
 
 
 def straightforward_spectrum(path):
-    """Return the spectrum as it is usually written: transform, shift, logarithm, sort by radius, running sum.
-
-    Indexing `.flat` is part of the usual way; with `ravel()` in its place an image takes a sixth less.
-    """
+    """Return the spectrum as it is usually written: transform, shift, logarithm, sort by radius, running sum."""
     gray = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
     plane = np.fft.fftshift(np.fft.fft2(gray))
     log_power = 20 * np.log(np.abs(plane + 1e-8))
@@ -204,6 +204,20 @@ def processor():
         return platform.processor() or platform.machine()
 
 
+def video_speed(frames_dir):
+    """Return what the last extraction into a folder of crops took."""
+    try:
+        speed = json.loads((frames_dir / "speed.json").read_text(encoding="utf-8"))
+        return (
+            f"`python extract_video_frames.py`: {speed['videos']} videos, {speed['frames']:,} frames decoded for "
+            f"{speed['crops']} crops in {speed['seconds']:.1f} s on {speed['threads']} threads of {processor()}: "
+            f"{speed['frames_per_second']:.0f} frames a second. Decoding took {speed['share_of_decoding']:.0%} of the "
+            f"threads' time, detection {speed['share_of_detection']:.0%}, writing the rest."
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise UsageError(f"{frames_dir}: no record of an extraction ({error!r}); run extract_video_frames.py") from None
+
+
 def write_section(path, heading, text):
     """Write a section of a Markdown file, in the place of the one with that heading; the others stay."""
     old = path.read_text(encoding="utf-8") if path.exists() else "# Speed\n"
@@ -217,6 +231,8 @@ def main():
     for name, least in (("n_images", 1), ("side", SMALLEST_SIDE), ("n_repeats", 1)):
         if getattr(settings, name) < least:
             raise UsageError(f"found --{name.replace('_', '-')} {getattr(settings, name)}, expected at least {least}")
+    if settings.frames_dir:
+        video_speed(settings.frames_dir)  # a wrong folder shows now, not after a minute
     if settings.n_threads == 0:
         raise UsageError("found --n-threads 0, expected a number of threads, or -1 for one per core")
     with ExitStack() as stack:
@@ -235,6 +251,8 @@ def main():
         )
     print(f"{text}\n")
     write_section(settings.output_dir / "benchmark.md", HEADING, text)
+    if settings.frames_dir:
+        write_section(settings.output_dir / "benchmark.md", VIDEO_HEADING, video_speed(settings.frames_dir))
     print(f"written: {settings.output_dir / 'benchmark.md'}")
 
 
