@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from statistics import NormalDist
 from typing import NamedTuple
 
-import joblib
 import numpy as np
+from tqdm import tqdm
 
-from spectrum_dataset import FAKE, REAL, SpectrumDataset
+from spectrum_dataset import FAKE, REAL, SpectrumDataset, in_threads
 
 METRICS = (
     "accuracy", "balanced_accuracy", "recall_real", "recall_fake", "roc_auc", "average_precision", "equal_error_rate",
@@ -281,7 +281,8 @@ def predict_splits(
             scores = classifier.predict_proba(test)[:, list(classifier.classes_).index(FAKE)]
         return Prediction(split.test, labels[split.test], classifier.predict(test), scores)
 
-    return joblib.Parallel(n_jobs=n_threads, prefer="threads")(joblib.delayed(predict)(split) for split in splits)
+    predictions = in_threads(predict, splits, n_threads)
+    return list(tqdm(predictions, "fits", len(splits), leave=False, unit="split", disable=None, delay=2))
 
 
 def metric_values(prediction: Prediction) -> dict[str, float]:

@@ -11,7 +11,6 @@ from built_in_sample import LIMIT_SOURCES, PHOTOGRAPHS, build_image_sample, phot
 from built_in_sample import REAL_SOURCES as SAMPLE_REALS
 from experiment_settings import REPOSITORY, ExperimentError, UsageError
 from published_features import load_published_features
-from radial_spectrum import resample_spectrum
 from spectrum_dataset import CLASS_NAMES, FAKE, REAL, Features, SpectrumDataset, load_spectra, read_gray
 
 _ALLOWED_VALUES = {  # of those constants that a script has
@@ -20,6 +19,10 @@ _ALLOWED_VALUES = {  # of those constants that a script has
     "TEST_SHARE": ("above 0 and below 1", lambda share: 0 < share < 1),
     "N_SPLITS": ("at least 1", lambda n_splits: n_splits >= 1),
     "SVM_C": ("above 0", lambda C: 0 < C < float("inf")),
+    "SVM_GAMMA": ("above 0", lambda gamma: 0 < gamma < float("inf")),
+    "RBF_C": ("above 0", lambda C: 0 < C < float("inf")),
+    "RBF_GAMMA": ("above 0", lambda gamma: 0 < gamma < float("inf")),
+    "AUTHORS_SHARE": ("0 to 1", lambda share: 0 <= share <= 1),
     "LOGISTIC_MAX_ITER": ("at least 1", lambda n_iterations: n_iterations >= 1),
     "SEED": ("0 to 4294967295", lambda seed: 0 <= seed < 2**32),  # as scikit-learn has it
     "N_THREADS": ("at least 1, or -1 for one per core", lambda n_threads: n_threads == -1 or n_threads >= 1),
@@ -52,6 +55,14 @@ class ExperimentData(NamedTuple):
     def output_dir(self, settings: SimpleNamespace) -> Path:
         """Return the folder to write to; only images have OUTPUT_DIR itself, so that nothing overwrites their results."""
         return settings.output_dir if self.kind == "images" else settings.output_dir / self.kind
+
+
+def check_values(settings: SimpleNamespace) -> None:
+    """End the run, before it has cost anything, where a setting has a value that it cannot have (UsageError)."""
+    for name, (expected, is_allowed) in _ALLOWED_VALUES.items():
+        value = getattr(settings, name.lower(), None)
+        if name.lower() in vars(settings) and not is_allowed(value):
+            raise UsageError(f"{name} is {value}: expected {expected}")
 
 
 def load_experiment_data(
@@ -88,7 +99,7 @@ def load_experiment_data(
     ExperimentError
         What is there cannot be read.
     """
-    _check_values(settings)
+    check_values(settings)
     if settings.published_features:
         return _published(settings, features, n_bins)
     data_dir = settings.data_dir or REPOSITORY / "data" / experiment
@@ -179,14 +190,6 @@ def sizes_that_fit(dataset: SpectrumDataset, sample_sizes: tuple[int, ...]) -> t
     return list(dict.fromkeys(sizes)), sentences
 
 
-def _check_values(settings):
-    """End the run, before it has cost anything, where a setting has a value that it cannot have."""
-    for name, (expected, is_allowed) in _ALLOWED_VALUES.items():
-        value = getattr(settings, name.lower(), None)
-        if name.lower() in vars(settings) and not is_allowed(value):
-            raise UsageError(f"{name} is {value}: expected {expected}")
-
-
 def _labels_of_sources(real_sources, fake_sources):
     """Return {source: label}, if that makes two classes."""
     if not real_sources or not fake_sources:
@@ -207,8 +210,14 @@ def _published(settings, features, n_bins):
         raise UsageError("found both DATA_DIR and PUBLISHED_FEATURES: name one of them")
     if features.convention != "published":
         raise UsageError("PUBLISHED_FEATURES are of the published convention: leave CONVENTION as it is")
+    if features.alteration:
+        raise UsageError("PUBLISHED_FEATURES come without images: leave ALTERATION empty")
     spectra, labels = load_published_features(settings.published_features, fake_label=1)
+    if n_bins and n_bins != spectra.shape[1]:
+        raise UsageError(
+            f"{settings.published_features}: {spectra.shape[1]} values a spectrum, expected N_BINS = {n_bins}; it is of "
+            "another experiment"
+        )
     rows = [f"row {index}" for index in range(len(labels))]
-    spectra = resample_spectrum(spectra, n_bins or spectra.shape[1])
     dataset = SpectrumDataset(spectra, labels, np.array(CLASS_NAMES)[labels], np.array(rows), rows, headers=None)
     return ExperimentData(dataset, "published_features", settings.sample_sizes)

@@ -11,12 +11,15 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from experiment_settings import REPOSITORY, settings_record
+from file_names import shown
 from whole_files import whole_file
 
 ROW_KEYS = (
     "table", "protocol", "n_samples", "classifier", "metric", "mean", "std", "low", "high", "n_test", "n_test_groups",
     "scores", "train_sources", "test_sources", "condition",
 )  # fmt: skip
+
+HEADERS_TOO_GOOD = 0.6  # accuracy of the headers alone, above which the spectrum's cannot be read as detection
 
 _PACKAGES = ("numpy", "scipy", "scikit-learn", "opencv-python", "pillow")
 
@@ -87,6 +90,20 @@ def write_experiment(
         "rows": [dict.fromkeys(ROW_KEYS) | row for row in rows],
     }
     write_text(folder / f"{experiment}_results.json", _json_text(results))
+    written = sorted(path.name for path in folder.glob(f"{experiment}_*") if path.is_file())
+    print(f"written into {shown(folder)}: {', '.join(written)}")
+
+
+def headers_warning(rows: Sequence[dict]) -> list[str]:
+    """Return a sentence, in a list, if what the headers alone score forbids to read a spectrum's score as detection."""
+    found = [row for row in rows if row["classifier"] == "headers_only" and row["metric"] == "accuracy"]
+    largest = max(found, key=lambda row: row["n_samples"], default=None)  # smaller tests may score high by chance
+    if largest is None or largest["mean"] <= HEADERS_TOO_GOOD:
+        return []
+    return [
+        f"headers alone (size, format, JPEG quality, as far as known; no pixel) score {100 * largest['mean']:.0f} % at "
+        f"{largest['n_samples']} images: the spectrum's accuracy cannot be read as detection of generated images"
+    ]
 
 
 def write_csv(path: Path, rows: Sequence[dict]) -> None:
@@ -154,6 +171,41 @@ def condition_table(rows: Sequence[dict], table: str, classifiers: dict[str, str
     return markdown_table(["condition", "images", "tested", *classifiers.values()], body)
 
 
+def protocol_table(
+    rows: Sequence[dict],
+    classifiers: dict[str, str],
+    protocols: dict[str, str],
+    published: dict[str, dict[int, dict[str, float]]],
+    metric: str = "accuracy",
+) -> str:
+    """Return a Markdown table in per cent, a line for each sample size and protocol, a column for each classifier.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        Of frames, which have groups: how many frames and videos a test holds stands beside.
+    classifiers, protocols : {name: heading}
+    published : as in `sample_size_table`
+        The published numbers, a line under ours of the protocol "published".
+    metric : str
+    """
+    cells = {
+        (row["n_samples"], row["protocol"], row["classifier"]): row
+        for row in rows
+        if row["table"] == "sample_sizes" and row["metric"] == metric
+    }
+    body = []
+    for n_samples, protocol in dict.fromkeys(key[:2] for key in cells):
+        found = [cells[n_samples, protocol, name] for name in classifiers]
+        tested = (_one_or_range(found[0][key]) for key in ("n_test", "n_test_groups"))
+        body.append([str(n_samples), protocols[protocol], *tested, *map(cell, found)])
+        for name, accuracy in published.items():
+            if protocol == "published" and n_samples in accuracy:
+                numbers = (_published_cell(accuracy[n_samples], classifier, protocol) for classifier in classifiers)
+                body.append([name, protocols[protocol], "", "", *numbers])
+    return markdown_table(["frames", "split", "tested", "of videos", *classifiers.values()], body)
+
+
 def metric_table(
     rows: Sequence[dict],
     table: str,
@@ -203,6 +255,7 @@ def cell(row: dict | None) -> str:
 
 def markdown_table(headings: Sequence[str], body: Sequence[Sequence[str]]) -> str:
     """Return a Markdown table whose columns line up in a terminal, too."""
+    headings, *body = ([text.replace("|", "\\|") for text in line] for line in (headings, *body))
     widths = [max(map(len, column)) for column in zip(headings, *body)]
     lines = [headings, ["-" * width for width in widths], *body]
     return "\n".join(

@@ -39,7 +39,7 @@ from face_crops import (
     sampled_frames,
 )
 from opencv import cv2
-from video_frames import INDEX_NAME, SAMPLE_FRAMES_DIR, CropRow, identities, write_index
+from video_frames import COMPRESSIONS, INDEX_NAME, SAMPLE_FRAMES_DIR, CropRow, identities, write_index
 from whole_files import whole_file
 
 # data
@@ -54,7 +54,6 @@ N_THREADS: int = -1  # videos at a time; -1: one per core
 
 OFFICIAL_FOLDER = REPOSITORY / "data/faceforensics"
 SAMPLE_VIDEOS_DIR = REPOSITORY / "data/built_in_sample/videos"
-COMPRESSIONS = ("raw", "c0", "c23", "c40")
 RECORD_NAME = "crops.json"
 PARTIAL_NAME = ".partial-videos"
 

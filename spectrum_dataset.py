@@ -10,11 +10,12 @@ import hashlib
 import io
 import json
 import os
+import threading
 import time
 import warnings
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -51,9 +52,10 @@ IMAGES_PER_CACHE_FILE = 1000
 MOST_PIXELS = 100_000_000  # larger ones are refused from their header: the transform would need more than 3 GB
 Image.MAX_IMAGE_PIXELS = None  # Pillow would warn from 89 million on; ours is the limit that counts
 warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged files: `read_gray` gives the reason, if there is one
+warnings.filterwarnings("ignore", r"\d+ tasks", module=r"joblib\.")  # of work that Ctrl-C has cut off
 
-_IMAGE_ENDINGS = {".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".gif"}
-_READ_FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
+IMAGE_ENDINGS = {".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".gif"}
+READ_FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
 _REMARKS = {
     "16-bit": "hold 16 bits a channel; reduced to 8, as the paper's reader does",
     "alpha": "hold transparency; it was ignored",
@@ -76,10 +78,22 @@ class Features:
         parse_steps(self.alteration)  # a wrong one is the user's mistake, not that of every image
 
     def spectrum(self, gray: np.ndarray) -> np.ndarray:
-        """Return the spectrum of one grey image (height, width), at its own length."""
-        altered = alter(gray, self.alteration)
-        cropped = centre_third(altered) if self.crop == "centre_third" else altered
-        return radial_spectrum(cropped, self.convention, np.dtype(self.precision).type)
+        """Return the spectrum of one grey image (height, width), at its own length.
+
+        Raises
+        ------
+        UnreadableImage
+            What is left of the image after alteration and crop is blank or too small.
+        """
+        part = alter(gray, self.alteration)
+        if self.crop == "centre_third":
+            part = centre_third(part)
+        if min(part.shape) < SMALLEST_SIDE:
+            once = ", too small once altered or cropped" if min(gray.shape) >= SMALLEST_SIDE else ""
+            raise UnreadableImage(f"{gray.shape[1]}x{gray.shape[0]}{once}: needs two sides of at least {SMALLEST_SIDE}")
+        if part.min() == part.max():
+            raise UnreadableImage(f"blank: every pixel is {part[0, 0]}{'' if part is gray else ' once altered or cropped'}")
+        return radial_spectrum(part, self.convention, np.dtype(self.precision).type)
 
 
 class UnreadableImage(Exception):
@@ -135,7 +149,10 @@ class SpectrumDataset:
 
     def of_sources(self, names: Sequence[str]) -> "SpectrumDataset":
         """Return the images of some sources only."""
-        rows = np.flatnonzero(np.isin(self.sources, names))
+        return self.of_rows(np.flatnonzero(np.isin(self.sources, names)))
+
+    def of_rows(self, rows: Sequence[int]) -> "SpectrumDataset":
+        """Return some images only."""
         arrays = {name: getattr(self, name)[rows] for name in ("spectra", "labels", "sources", "groups")}
         headers = None if self.headers is None else self.headers[rows]
         return replace(self, **arrays, paths=[self.paths[row] for row in rows], headers=headers)
@@ -169,6 +186,11 @@ def read_gray(path: Path) -> GrayImage:
         content = path.read_bytes()
     except OSError as error:
         raise UnreadableImage(error.strerror) from None
+    return decode_gray(content)
+
+
+def decode_gray(content: bytes) -> GrayImage:
+    """Return what `read_gray` does, from the bytes of the file."""
     header, remarks = _read_header(content)
     # imdecode, not imread: it refuses a JPEG cut short, where imread fills in grey and returns a full picture
     try:
@@ -181,22 +203,23 @@ def read_gray(path: Path) -> GrayImage:
 
 
 def list_images(folder: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
-    """Return the images under a folder, sorted by path, and the files that have an image's ending but are none.
-
-    Hidden files and folders are passed over. Links to folders are not followed.
-    """
+    """Return the images under a folder, sorted by path, and the files that have an image's ending but are none."""
     images, others = [], []
+    for path in visible_files(folder):
+        if looks_like_image(path):
+            images.append(path)
+        elif path.suffix.lower() in IMAGE_ENDINGS:
+            others.append((path, "not an image" if path.stat().st_size else "empty file"))
+    return sorted(images), sorted(others)
+
+
+def visible_files(folder: Path) -> Iterator[Path]:
+    """Yield the files under a folder. Hidden files and folders are passed over, links to folders are not followed."""
     for directory, folders, names in os.walk(folder, onerror=_raise):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in names:
-            path = Path(directory, name)
-            if name.startswith(".") or not path.is_file():
-                continue
-            if looks_like_image(path):
-                images.append(path)
-            elif path.suffix.lower() in _IMAGE_ENDINGS:
-                others.append((path, "not an image" if path.stat().st_size else "empty file"))
-    return sorted(images), sorted(others)
+        for path in (Path(directory, name) for name in names if not name.startswith(".")):
+            if path.is_file():
+                yield path
 
 
 def looks_like_image(path: Path) -> bool:
@@ -205,7 +228,7 @@ def looks_like_image(path: Path) -> bool:
         with path.open("rb") as file:
             start = file.read(12)
     except OSError:
-        return path.suffix.lower() in _IMAGE_ENDINGS  # let the reader name the reason
+        return path.suffix.lower() in IMAGE_ENDINGS  # let the reader name the reason
     return (
         start.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*", b"GIF8"))
         or (start[:4] == b"RIFF" and start[8:] == b"WEBP")
@@ -272,7 +295,7 @@ def load_spectra(
     """
     draws, pretenders = _draw_files(data_dir, labels_of_sources, seed)
     _refuse_too_many(pretenders, sum(map(len, draws.values())) + len(pretenders), max_unreadable)
-    cache = _SpectrumCache(cache_dir, features)
+    cache = _SpectrumCache(cache_dir, data_dir, features)
     measured, unreadable = _measure_draws(data_dir, draws, n_per_source, features, cache, n_threads)
     _refuse_too_many(unreadable, len(measured) + len(unreadable), max_unreadable)
     rows = [(source, path) for source, draw in draws.items() for path in draw if path in measured]
@@ -290,6 +313,20 @@ def load_spectra(
         skipped=pretenders + unreadable,
         remarks=_size_remarks(headers) + _counted_remarks(measured[path].remarks for _, path in rows),
     )
+
+
+def in_threads(function: Callable, items: Iterable, n_threads: int) -> Iterator:
+    """Yield function(item) for each item, in order, from several threads; when this is closed, all of them have ended."""
+    other_threads = set(threading.enumerate())
+    results = joblib.Parallel(n_jobs=n_threads, prefer="threads", return_as="generator")(
+        joblib.delayed(function)(item) for item in items
+    )
+    try:
+        yield from results
+    finally:
+        results.close()
+        for worker in set(threading.enumerate()) - other_threads:
+            worker.join(timeout=10)  # Python aborts if it ends while one is inside a C++ library
 
 
 def _draw_files(data_dir, labels_of_sources, seed):
@@ -353,20 +390,17 @@ def _measure_draws(data_dir, draws, n_per_source, features, cache, n_threads):
 
 def _measured_files(data_dir, keys, features, cache, n_threads) -> Iterator[tuple]:
     """Yield (key, _Measured or UnreadableImage) in order; what is finished goes to the cache, also when interrupted."""
-    measure = joblib.delayed(_measure_file)
-    results = joblib.Parallel(n_jobs=n_threads, prefer="threads", return_as="generator")(
-        measure(data_dir / key.path, features) for key in keys
-    )
-    n_kept = 0
+    results = in_threads(lambda key: _measure_file(data_dir / key.path, features), keys, n_threads)
     try:
         for result, key in zip(results, keys, strict=True):
             if not isinstance(result, UnreadableImage):
                 cache.add(key, result)
-                n_kept += 1
             yield key, result
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"{n_kept} new spectra are kept in {_shown(cache.folder)}") from None
+        cache.flush()
+        raise KeyboardInterrupt(f"{cache.n_written} new spectra are kept in {_shown(cache.folder)}") from None
     finally:
+        results.close()
         cache.flush()
 
 
@@ -374,21 +408,9 @@ def _measure_file(path, features):
     """Return the spectrum and header of one file, or the reason why there is none."""
     try:
         image = read_gray(path)
-        if image.gray.min() == image.gray.max():
-            raise UnreadableImage(f"blank: every pixel is {image.gray[0, 0]}")
-        return _Measured(_spectrum_or_reason(image.gray, features), image.header, image.remarks)
+        return _Measured(features.spectrum(image.gray), image.header, image.remarks)
     except UnreadableImage as reason:
         return reason
-
-
-def _spectrum_or_reason(gray, features):
-    """Return the spectrum; an image too small for one is unreadable."""
-    try:
-        return features.spectrum(gray)
-    except ValueError:
-        height, width = gray.shape
-        cropped = ", too small once cropped" if min(gray.shape) >= SMALLEST_SIDE else ""
-        raise UnreadableImage(f"{width}x{height}{cropped}: needs two sides of at least {SMALLEST_SIDE}") from None
 
 
 def _read_header(content):
@@ -398,8 +420,8 @@ def _read_header(content):
             if image.width * image.height > MOST_PIXELS:
                 raise UnreadableImage(f"{image.width}x{image.height}: more than {MOST_PIXELS:,} pixels")
             form = "JPEG" if image.format == "MPO" else image.format  # a phone's JPEG with a preview behind it
-            if form not in _READ_FORMATS:
-                raise UnreadableImage(f"{image.format}: expected {', '.join(_READ_FORMATS)}")
+            if form not in READ_FORMATS:
+                raise UnreadableImage(f"{image.format}: expected {', '.join(READ_FORMATS)}")
             if form != "JPEG" and getattr(image, "n_frames", 1) > 1:
                 raise UnreadableImage(f"{form} with {image.n_frames} frames: expected a still image")
             header = np.zeros((), dtype=IMAGE_HEADER)
@@ -479,17 +501,18 @@ def _counted_remarks(remarks):
 
 
 class _SpectrumCache:
-    """Spectra on disk: `<digest of the features>-<time>.npz`, 1,000 images each, added to and never rewritten."""
+    """Spectra on disk: `<digest of data folder and features>-<time>.npz`, 1,000 images each, added to and never rewritten."""
 
-    def __init__(self, folder, features):
+    def __init__(self, folder, data_dir, features):
         self.folder = folder
-        self._settings = json.dumps(vars(features), sort_keys=True)
+        self._settings = json.dumps({"data_dir": str(data_dir.resolve())} | vars(features), sort_keys=True)
         self._prefix = hashlib.sha256(self._settings.encode()).hexdigest()[:8]
         self._files = sorted(folder.glob(f"{self._prefix}-*.npz"))
         self._fresh = []
+        self.n_written = 0
         self._known = set()  # paths with a spectrum of an older state of the file
         has_others = not self._files and any(folder.glob("[!.]*.npz"))  # a hidden one was cut off by a kill
-        self._settings_changed = "; the cache holds spectra of other settings only" if has_others else ""
+        self._settings_changed = "; the cache holds spectra of other settings or folders only" if has_others else ""
 
     @property
     def reason(self):
@@ -536,6 +559,7 @@ class _SpectrumCache:
                 headers=np.array([row.header for row in measured], dtype=IMAGE_HEADER),
                 remarks=np.array([",".join(row.remarks) for row in measured]),
             )
+        self.n_written += len(self._fresh)
         self._fresh = []  # only now: an interrupt while writing loses nothing
 
     def _rows(self, file, wanted):

@@ -5,6 +5,7 @@ apart in grey print, too.
 """
 import warnings
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ TWO_COLUMNS = 7.2  # inches, the text width of most conference papers
 
 _COLOURS = {REAL: ("#0072B2", "#009E73", "#56B4E9", "#004c6d"), FAKE: ("#D55E00", "#AA3377", "#E69F00", "#882255")}
 _LINES = {REAL: ("-",), FAKE: ("--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))}
+_CURVES = (("#0072B2", "-"), ("#D55E00", "--"), ("#009E73", "-."), ("#AA3377", (0, (5, 1, 1, 1, 1, 1))))
 _STYLE = {
     "font.size": 8, "axes.titlesize": 8, "legend.fontsize": 7, "axes.spines.top": False, "axes.spines.right": False,
     "lines.linewidth": 1.2, "figure.dpi": 100, "savefig.dpi": 300, "legend.frameon": False,
@@ -45,6 +47,12 @@ def frequency_axis(dataset: SpectrumDataset, features: Features) -> tuple[np.nda
     return np.linspace(0, 1, n_bins), "Radius (share of the way from DC to the corner)"
 
 
+def spectrum_label(spectra: np.ndarray) -> str:
+    """Return what the values of spectra (n_images, n_bins) are, for an axis."""
+    is_normalised = np.all(spectra[:, 0] == 1)
+    return "Mean log power / that of the first bin" if is_normalised else "Mean log power, 20 ln|F|"
+
+
 def plot_mean_spectra(ax: Axes, x: np.ndarray, dataset: SpectrumDataset) -> Axes:
     """Draw the mean spectrum of each source over x (n_bins,), with a band of one standard deviation to either side."""
     names = list(dict.fromkeys(dataset.sources))
@@ -59,6 +67,7 @@ def plot_mean_spectra(ax: Axes, x: np.ndarray, dataset: SpectrumDataset) -> Axes
         mean, std = spectra.mean(axis=0), spectra.std(axis=0)
         ax.fill_between(x, mean - std, mean + std, color=colour, alpha=0.15, linewidth=0)
         named = name if name.startswith(CLASS_NAMES[label]) else f"{CLASS_NAMES[label]}: {name}"
+        named = named.replace("$", r"\$")  # no formula is meant
         ax.plot(x, mean, color=colour, linestyle=line, label=f"{named} (n = {len(spectra)})")
     return ax
 
@@ -82,8 +91,7 @@ def spectrum_figure(
         What the images are.
     """
     x, x_label = frequency_axis(dataset, features)
-    is_normalised = np.all(dataset.spectra[:, 0] == 1)
-    y_label = "Mean log power / that of the first bin" if is_normalised else "Mean log power, 20 ln|F|"
+    y_label = spectrum_label(dataset.spectra)
     with rc_context(_STYLE):
         figure = Figure(figsize=(TWO_COLUMNS, 4.6), layout="constrained")
         axes = figure.subplot_mosaic([["all", "high"], ["weights", "weights"]], height_ratios=(2, 1))
@@ -166,13 +174,16 @@ def control_figure(
                 own = [row for row in found if row["classifier"] == name]
                 mean = 100 * np.array([row["mean"] for row in own])
                 # an interval that is not defined (every draw right) is drawn as the point alone
-                limits = 100 * np.array([[row["low"] or row["mean"], row["high"] or row["mean"]] for row in own])
+                limits = 100 * np.array(
+                    [[row["mean" if row[side] is None else side] for side in ("low", "high")] for row in own]
+                )
                 heights = np.arange(len(own)) + 0.15 * (number - (len(classifiers) - 1) / 2)
                 ax.errorbar(
                     mean, heights, xerr=np.abs(limits.T - mean), label=heading, linestyle="", marker="osD^"[number],
                     markersize=3.5, linewidth=1, color=("#0072B2", "#56B4E9", "#009E73", "#D55E00")[number],
                 )  # fmt: skip
-            ax.set(title=panel_title, xlabel="Accuracy (%), 50 is chance", xlim=(30, 102), yticks=range(len(conditions)))
+            ax.set(title=panel_title, xlabel="Accuracy (%), 50 is chance", yticks=range(len(conditions)))
+            ax.set_xlim(min(30, ax.get_xlim()[0]), 102)
             ax.set_yticklabels([condition.replace(" + ", " +\n") for condition in conditions])
             ax.invert_yaxis()
         figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=len(classifiers))
@@ -190,14 +201,68 @@ def roc_figure(path: Path, panels: dict[str, dict[str, Sequence[Prediction]]], t
     """
     with rc_context(_STYLE):
         figure = Figure(figsize=(TWO_COLUMNS, 3.6), layout="constrained")
-        figure.suptitle(title, fontsize=9)
+        figure.suptitle(f"{title}: the tests of all splits together", fontsize=9)
         for ax, (panel_title, curves) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items()):
             ax.plot([0, 1], [0, 1], color="0.7", linewidth=0.8, linestyle=":")
-            for (name, predictions), line in zip(curves.items(), ("-", "--", "-.")):
+            for (name, predictions), (colour, line) in zip(curves.items(), cycle(_CURVES)):
                 false_alarms, hits = roc_points(predictions)
-                ax.plot(false_alarms, hits, line, label=name)
+                ax.plot(false_alarms, hits, color=colour, linestyle=line, label=name)
             ax.set(title=panel_title, xlabel="Reals called fake", ylabel="Fakes called fake", aspect="equal")
-            ax.legend(loc="lower right")
+        figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+        save_figure(figure, path)
+
+
+def judged_figure(
+    path: Path,
+    x: np.ndarray,
+    axis_labels: tuple[str, str],
+    bands: dict[int, np.ndarray],
+    spectrum: np.ndarray,
+    evidence: np.ndarray,
+    title: str,
+) -> None:
+    """Write one spectrum over those that its judge was trained on, and what each frequency contributed to the verdict.
+
+    Parameters
+    ----------
+    path : Path
+    x : ndarray, (n_bins,)
+    axis_labels : (str, str)
+        Of x and of the spectra.
+    bands : {REAL: ndarray, FAKE: ndarray}, each (3, n_bins)
+        Quantiles of the training spectra: 5 %, the median, 95 %.
+    spectrum : ndarray, (n_bins,)
+    evidence : ndarray, (n_bins,)
+        Above 0 where a bin spoke for "fake". Those with the largest magnitudes, as few as make up half of the sum, are
+        marked as the ones that decided.
+    title : str
+    """
+    order = np.argsort(-np.abs(evidence))
+    total = np.cumsum(np.abs(evidence[order]))
+    decided = order[: 1 + np.searchsorted(total, total[-1] / 2)]
+    with rc_context(_STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # what the font lacks of a file's name is drawn as a box
+        figure = Figure(figsize=(TWO_COLUMNS, 4.6), layout="constrained")
+        figure.suptitle(title, fontsize=9, parse_math=False)
+        over, under = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
+        for label, (low, median, high) in bands.items():
+            colour = _COLOURS[label][0]
+            over.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
+            named = f"{CLASS_NAMES[label]} training images: median and 5 to 95 %"
+            over.plot(x, median, color=colour, linestyle=_LINES[label][0], linewidth=0.8, label=named)
+        over.plot(x, spectrum, color="black", linewidth=1, label="this file")
+        for label, speaks in ((FAKE, evidence > 0), (REAL, evidence < 0)):
+            marked = decided[speaks[decided]]
+            marker = {"linestyle": "", "marker": "ox"[label == REAL], "markersize": 3, "color": _COLOURS[label][0]}
+            over.plot(x[marked], spectrum[marked], label=f"decided, for {CLASS_NAMES[label]}", **marker)
+            under.plot(x[marked], evidence[marked], **marker)
+        over.set(ylabel=axis_labels[1])
+        over.legend()
+        under.axhline(0, color="0.7", linewidth=0.8)
+        under.plot(x, evidence, color="0.4", linewidth=0.6, zorder=1)
+        under.set(
+            title="Contribution to the decision value (above 0: speaks for fake)", xlabel=axis_labels[0], ylabel="Contribution"
+        )
         save_figure(figure, path)
 
 

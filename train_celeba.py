@@ -12,8 +12,8 @@ crop and the same compression (what is left of the 100 %).
     python train_celeba.py --data-dir DIR --real-sources A --fake-sources B
     python train_celeba.py --published-features celeba_low_1000.pkl     # the authors' own features, no image needed
 
-Writes plots/celeba_spectrum.png, _control.png, _accuracy.md, _accuracy.csv, _results.json and _files.txt; for the sample
-into plots/built_in_sample/.
+Writes plots/celeba_spectrum.png, _control.png, _accuracy.md, _accuracy.csv, _results.json and _files.txt, for the sample
+into plots/built_in_sample/; and the spectra for detect_fakes.py, data/spectra/celeba.npz or built_in_sample_celeba.npz.
 """
 from dataclasses import replace
 from pathlib import Path
@@ -31,8 +31,10 @@ from classification import (
     svm,
 )
 from experiment_data import load_experiment_data, sizes_that_fit
-from experiment_results import Stopwatch, condition_table, sample_size_table, write_experiment
+from experiment_results import Stopwatch, headers_warning, condition_table, sample_size_table, write_experiment
 from experiment_settings import read_settings, run
+from image_alterations import parse_steps
+from spectra_file import save_run
 from spectrum_dataset import FAKE, REAL, Features
 
 # data
@@ -156,7 +158,9 @@ def make_tables(data, rows, settings):
         ("headers only", "headers_only", data.protocol),
     ]
     default_sources = settings.real_sources + settings.fake_sources == REAL_SOURCES + FAKE_SOURCES
-    is_papers = data.kind == "published_features" or (data.kind == "images" and default_sources)
+    is_papers = settings.n_bins == N_BINS and (
+        data.kind == "published_features" or (data.kind == "images" and default_sources)
+    )
     yield (
         f"Table 1. Reals against fakes as published: accuracy in %, {spread} (95 % interval)",
         sample_size_table(rows, columns, PUBLISHED_ACCURACY if is_papers else {}),
@@ -165,6 +169,8 @@ def make_tables(data, rows, settings):
 
 def main():
     settings = read_settings(__name__)
+    for alteration in settings.fakes_altered + settings.both_altered:
+        parse_steps(alteration)  # a wrong one ends the run before it has cost anything
     stopwatch = Stopwatch()
     features = Features(settings.convention, "none", settings.precision)
     with stopwatch("spectra"):
@@ -178,11 +184,16 @@ def main():
         for n_samples in sizes:
             splits = random_splits(data.dataset, n_samples, settings.test_share, settings.n_splits, settings.seed)
             rows += compare_classifiers(
-                data.dataset, splits, classifiers, data.protocol, settings.seed, n_samples=n_samples
+                data.dataset, splits, classifiers, data.protocol, settings.seed, settings.n_threads, n_samples=n_samples
             )
+    remarks += headers_warning(rows)
     with stopwatch("controls"):
-        if data.load:
+        n_fakes = np.count_nonzero(data.dataset.labels == FAKE)
+        has_controls = data.load and n_fakes >= 4
+        if has_controls:
             rows += measure_controls(data, features, settings)
+        elif data.load:
+            remarks.append(f"controls left out: found {n_fakes} fakes, need 4 to train and test on altered and untouched ones")
         else:
             remarks.append("controls left out: they need images, the authors' features have none")
     folder = data.output_dir(settings)
@@ -192,10 +203,11 @@ def main():
         weights = standardised_weights(data.dataset, classifiers["svm_linear"])
         title = "Built-in sample (not CelebA)" if data.is_sample else "CelebA experiment"
         spectrum_figure(folder / "celeba_spectrum.png", data.dataset, features, weights, "Linear SVM", title)
-        if data.load:
+        if has_controls:
             control_figure(folder / "celeba_control.png", rows, ("control", "alike"), CLASSIFIER_NAMES, title)
     tables = list(make_tables(data, rows, settings))
     write_experiment(folder, "celeba", "CelebA experiment", data, settings, rows, tables, remarks)
+    save_run("celeba", data, features, {"name": "svm_linear", "C": settings.svm_c}, normalise=True)
     print(f"time: {stopwatch}")
 
 

@@ -12,11 +12,13 @@ its test: so the random split of the paper stands beside splits by video and by 
 
 The last line runs on the authors' own features, without any video. Writes plots/deepfake_detection_spectrum.png,
 _roc.png, _accuracy.md, _accuracy.csv, _results.json and _files.txt; for the sample and the authors' features into
-plots/built_in_sample/ and plots/published_features/.
+plots/built_in_sample/ and plots/published_features/. The spectra of frames go into data/spectra/deepfake_detection.npz or
+built_in_sample_deepfake_detection.npz, for detect_fakes.py.
 """
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from itertools import permutations, product
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -39,13 +41,14 @@ from classification import (
     standardised_weights,
     svm,
 )
-from experiment_data import ExperimentData, sizes_that_fit
-from experiment_results import Stopwatch, metric_table, sample_size_table, write_experiment
+from experiment_data import ALL_IMAGES, ExperimentData, check_values, sizes_that_fit
+from experiment_results import Stopwatch, metric_table, protocol_table, write_experiment
 from experiment_settings import REPOSITORY, ExperimentError, UsageError, read_settings, run
 from published_features import load_published_features
 from radial_spectrum import original_lengths
+from spectra_file import save_run
 from spectrum_dataset import CLASS_NAMES, FAKE, REAL, Features, SpectrumDataset, load_spectra
-from video_frames import SAMPLE_FRAMES_DIR, read_index
+from video_frames import COMPRESSIONS, SAMPLE_FRAMES_DIR, identities, read_index
 
 # data
 FRAMES_DIR: Path | None = None  # what extract_video_frames.py wrote; none: data/deepfake_detection, else the sample
@@ -109,22 +112,33 @@ class Frames(NamedTuple):
 
 
 def protocol_masks(frames, settings):
-    """Return {protocol: [(may train, may test) of each split]}, from the loosest to the strictest.
+    """Return {protocol: [(may train, may test) of each split]}, and a sentence on each protocol that cannot be had.
 
-    Frames that are neither are left out: fakes of two people, one of whom is tested on.
+    From the loosest to the strictest. Frames that are neither are left out: fakes of two people, one of whom is tested
+    on.
     """
     dataset = frames.data.dataset
     names = class_names(dataset)
-    seeds = range(settings.seed, settings.seed + settings.n_splits)
-    masks = {}
-    for protocol, groups in (("published", np.arange(len(dataset))), ("by_video", dataset.groups)):
-        tests = [held_out_rows(names, groups, settings.test_share, seed) for seed in seeds]
-        masks[protocol] = [(~in_test, in_test) for in_test in tests]
+
+    def by_groups(groups, seed):
+        in_test = held_out_rows(names, groups, settings.test_share, seed)
+        return ~in_test, in_test
+
+    sides = {
+        "published": partial(by_groups, np.arange(len(dataset))),
+        "by_video": partial(by_groups, dataset.groups),
+    }
     if frames.identities:
-        masks["by_photograph" if frames.data.is_sample else "by_identity"] = [
-            held_out_identities(dataset.labels, frames.identities, settings.test_share, seed) for seed in seeds
-        ]
-    return masks
+        sides["by_photograph" if frames.data.is_sample else "by_identity"] = partial(
+            held_out_identities, dataset.labels, frames.identities, settings.test_share
+        )
+    masks, sentences = {}, []
+    for protocol, sides_of in sides.items():
+        try:
+            masks[protocol] = [sides_of(seed) for seed in range(settings.seed, settings.seed + settings.n_splits)]
+        except ValueError as reason:  # too few videos, or people, to have some on either side
+            sentences.append(f"{PROTOCOL_NAMES[protocol]} left out: {reason}")
+    return masks, sentences
 
 
 def class_names(dataset):
@@ -147,12 +161,17 @@ def load_frames(settings, features):
         if subprocess.run(extract).returncode:
             raise ExperimentError("the sample's frames could not be extracted; see above")
         frames_dir = SAMPLE_FRAMES_DIR
+    elif not frames_dir.is_dir():
+        raise UsageError(f"{frames_dir}: no such folder; set FRAMES_DIR or --frames-dir")
     index = {row.path: row for row in read_index(frames_dir)}
-    folders = sorted({(row.label != "real", f"{row.label}/{row.source}") for row in index.values()})
+    folders = sorted({(CLASS_NAMES.index(row.label), f"{row.label}/{row.source}") for row in index.values()})
+    if len({label for label, _ in folders}) < 2:
+        found = ", ".join(folder for _, folder in folders) or "no crop at all"
+        raise ExperimentError(f"{frames_dir}: need real and fake crops, found {found}; extract videos of both")
     dataset = load_spectra(
         frames_dir,
-        {folder: int(is_fake) for is_fake, folder in folders},
-        len(index),
+        {folder: label for label, folder in folders},
+        ALL_IMAGES,
         features,
         REPOSITORY / "data/spectra" / ("built_in_sample_" * is_sample + "deepfake_detection"),
         n_bins=settings.n_bins,
@@ -161,6 +180,7 @@ def load_frames(settings, features):
         n_threads=settings.n_threads,
         max_unreadable=settings.max_unreadable,
     )
+    dataset = as_indexed(dataset, index)
     if is_sample:
         identities = [{photograph_of(group)} for group in dataset.groups]
         data = ExperimentData(dataset, "built_in_sample", settings.sample_sizes)
@@ -173,24 +193,47 @@ def load_frames(settings, features):
     return Frames(data)
 
 
+def as_indexed(dataset, index):
+    """Return the frames that the index names, with a word on those that it does not, or that are not there."""
+    dataset.skipped.extend(
+        (path, "not there, though the index names it")
+        for path in sorted(index.keys() - set(dataset.paths) - {path for path, _ in dataset.skipped})
+    )
+    rows = [row for row, path in enumerate(dataset.paths) if path in index]
+    if len(rows) < len(dataset):
+        dataset.remarks.append(f"{len(dataset) - len(rows)} images left out: the index of the crops does not name them")
+    return dataset.of_rows(rows)
+
+
 def published_frames(settings):
     """Return the authors' features; blocks of neighbouring rows stand for the videos that they do not name."""
-    files = [path for path in (settings.published_train, settings.published_test) if path]
-    parts = [load_published_features(path, fake_label=0) for path in files]
-    spectra, labels = (np.concatenate(arrays) for arrays in zip(*parts))
-    names = np.concatenate([[path.name] * len(part[1]) for path, part in zip(files, parts)])
+    if settings.frames_dir:
+        raise UsageError("found both FRAMES_DIR and PUBLISHED_TEST: name one of them")
+    if (settings.convention, settings.crop) != ("published", "centre_third"):
+        raise UsageError("PUBLISHED_TEST is of the published convention and crop: leave CONVENTION and CROP as they are")
+    if settings.published_train == settings.published_test:
+        raise UsageError("PUBLISHED_TRAIN and PUBLISHED_TEST are one file: name two, or PUBLISHED_TEST alone")
+    files = {"train": settings.published_train, "test": settings.published_test}
+    parts = {name: load_published_features(path, fake_label=0) for name, path in files.items() if path}
+    for name, (spectra, _) in parts.items():
+        if spectra.shape[1] != settings.n_bins:
+            raise UsageError(
+                f"{files[name]}: {spectra.shape[1]} values a spectrum, expected N_BINS = {settings.n_bins}; it is of "
+                "another experiment"
+            )
+    spectra, labels = (np.concatenate(arrays) for arrays in zip(*parts.values()))
+    names = np.concatenate([[name] * len(labels_of_part) for name, (_, labels_of_part) in parts.items()])
     groups = np.empty(len(labels), dtype=object)
-    for name in dict.fromkeys(names):
-        for label in (REAL, FAKE):
-            rows = np.flatnonzero((names == name) & (labels == label))
-            blocks = np.arange(len(rows)) // ROWS_PER_BLOCK
-            groups[rows] = [f"{name}, {CLASS_NAMES[label]}, block {block}" for block in blocks]
+    for name, label in product(parts, (REAL, FAKE)):
+        rows = np.flatnonzero((names == name) & (labels == label))
+        blocks = np.arange(len(rows)) // ROWS_PER_BLOCK
+        groups[rows] = [f"{name}, {CLASS_NAMES[label]}, block {block}" for block in blocks]
     dataset = SpectrumDataset(
         spectra,
         labels,
         sources=np.array(CLASS_NAMES)[labels],
         groups=groups.astype(str),
-        paths=[f"{name} row {row}" for row, name in enumerate(names)],
+        paths=[f"{files[name].name} row {row}" for name, part in parts.items() for row in range(len(part[1]))],
         headers=np.array(list(zip(original_lengths(spectra))), dtype=[("spectrum_length", "i4")]),
         remarks=[
             f"the authors' features name no videos: by video means blocks of {ROWS_PER_BLOCK} neighbouring rows of a "
@@ -198,8 +241,7 @@ def published_frames(settings):
             "size alone is the length that each spectrum had before it was resampled, recovered from the features",
         ],
     )
-    in_test = names == settings.published_test.name
-    authors_split = Split(np.flatnonzero(~in_test), np.flatnonzero(in_test)) if len(files) == 2 else None
+    authors_split = Split(*(np.flatnonzero(names == name) for name in files)) if len(parts) == 2 else None
     return Frames(ExperimentData(dataset, "published_features", settings.sample_sizes), None, authors_split)
 
 
@@ -209,6 +251,11 @@ def fitted_classifiers(settings):
         "svm_rbf": lambda: svm("rbf", settings.svm_c, settings.svm_gamma),
         "logistic_regression": lambda: logistic_regression(settings.logistic_max_iter, settings.seed),
     }
+
+
+def first_identity(video, is_sample):
+    """Return whose video it was before it was faked, which is the group for detect_fakes.py; the video if unknown."""
+    return photograph_of(video) if is_sample else identities(Path(video).name)[0] or video
 
 
 def frame_splits(frames, masks, sizes, settings):
@@ -292,6 +339,8 @@ def transfer_rows(frames, masks, n_samples, settings):
     dataset = frames.data.dataset
     fakes = dataset.sources_of(FAKE)
     protocol = list(masks)[-1]  # the strictest that the names allow
+    if protocol == "published":  # frames of one video would stand on both sides
+        return []
     rows = []
     for trained, tested in permutations(fakes, 2):
         if not (manipulation(trained) == manipulation(tested) or compression(trained) == compression(tested)):
@@ -314,8 +363,8 @@ def transfer_rows(frames, masks, n_samples, settings):
 
 
 def manipulation(source):
-    """Return "Deepfakes" for "fake/Deepfakes_c23"."""
-    return source.removeprefix("fake/").rpartition("_")[0]
+    """Return "Deepfakes" for "fake/Deepfakes_c23", the whole name where it tells no compression."""
+    return source.partition("/")[2].removesuffix(f"_{compression(source)}")
 
 
 def is_of_the_paper(source):
@@ -324,8 +373,9 @@ def is_of_the_paper(source):
 
 
 def compression(source):
-    """Return "c23" for "fake/Deepfakes_c23"."""
-    return source.rpartition("_")[2]
+    """Return "c23" for "fake/Deepfakes_c23", "" where the name tells none."""
+    last = source.rpartition("_")[2]
+    return last if last in COMPRESSIONS else ""
 
 
 def reals_beside(fake_source, dataset):
@@ -336,53 +386,50 @@ def reals_beside(fake_source, dataset):
 
 def make_tables(frames, rows, settings):
     """Yield (caption, Markdown table) of all that was measured."""
-    protocols = [protocol for protocol in PROTOCOL_NAMES if any(row["protocol"] == protocol for row in rows)]
-    classifiers = ("svm_rbf", "logistic_regression", "headers_only", "majority_class")
-    columns = [
-        (f"{CLASSIFIER_NAMES[name]}, {PROTOCOL_NAMES[protocol]}", name, protocol)
-        for name, protocol in product(classifiers, protocols)
-        if name != "majority_class" or protocol == "published"  # half of the frames are real, by any protocol
-    ]
     sources = frames.data.dataset.counts()
-    is_papers = frames.data.kind == "published_features" or all(map(is_of_the_paper, sources))
+    is_papers = settings.n_bins == N_BINS and (
+        frames.data.kind == "published_features" or all(map(is_of_the_paper, sources))
+    )
+    classifiers = {name: heading for name, heading in CLASSIFIER_NAMES.items() if name != "constant"}
     yield (
         f"Table 1. Frames, half of them real: accuracy in %, mean ± standard deviation over {settings.n_splits} splits "
         "(95 % interval by bootstrap over videos)",
-        sample_size_table(rows, columns, PUBLISHED_ACCURACY if is_papers else {}),
+        protocol_table(rows, classifiers, PROTOCOL_NAMES, PUBLISHED_ACCURACY if is_papers else {}),
     )
     metrics = (("accuracy", "accuracy"), ("balanced accuracy", "balanced_accuracy"), ("recall of reals", "recall_real"),
                ("of fakes", "recall_fake"), ("ROC AUC", "roc_auc"))  # fmt: skip
     lines = (("split", "protocol"), ("classifier", "classifier"), ("rule", "condition"))
     names = CLASSIFIER_NAMES | PROTOCOL_NAMES
-    yield (
-        f"Table 2. Videos, judged by all their frames: in %, mean ± standard deviation over {settings.n_splits} splits "
-        f"(95 % interval). Authors' vote: fake above a share of {settings.authors_share:g}"
-        + ". The paper: SVM 90, logistic regression 81, on a test of which 92.5 % was fake" * is_papers,
-        metric_table(rows, "videos", lines, metrics, names),
-    )
+    if any(row["table"] == "videos" for row in rows):
+        yield (
+            f"Table 2. Videos, judged by all their frames: in %, mean ± standard deviation over {settings.n_splits} "
+            f"splits (95 % interval). Authors' vote: fake above a share of {settings.authors_share:g}"
+            + ". The paper: SVM 90, logistic regression 81, on a test of which 92.5 % was fake" * is_papers,
+            metric_table(rows, "videos", lines, metrics, names),
+        )
     if any(row["table"] == "transfer" for row in rows):
         lines = (("trained on", "train_sources"), ("tested on", "test_sources"), ("classifier", "classifier"))
         yield (
-            f"Table 3. Transfer {PROTOCOL_NAMES[rows[-1]['protocol']]}: frames, half of them real, in %",
+            f"Table 3. Transfer {PROTOCOL_NAMES[rows[-1]['protocol']]}: frames, half of them real, in %, mean ± standard "
+            f"deviation over those of the {settings.n_splits} splits that have both classes on both sides",
             metric_table(rows, "transfer", lines, metrics[1:], names),
         )
 
 
-def notes(rows, masks, n_samples):
-    """Yield what has to be said about the splits."""
-    tested = {row["protocol"]: row["n_test_groups"] for row in rows if row["n_samples"] == n_samples}
-    videos = [f"{PROTOCOL_NAMES[name]} {min(n)}–{max(n)}" for name, n in tested.items() if n]
-    yield f"videos in a test of table 1 at {n_samples} frames: {', '.join(videos)}"
-    if "by_identity" in masks:
-        shares = [np.mean(~may_train & ~may_test) for may_train, may_test in masks["by_identity"]]
-        yield (
-            f"by identity, {100 * np.mean(shares):.0f} % of the frames are left out of a split on average: fakes whose "
-            "two identities fall on different sides"
-        )
+def left_out(masks):
+    """Return a sentence on the fakes that stand on neither side of the splits by identity, if there are such splits."""
+    if "by_identity" not in masks:
+        return []
+    share = np.mean([np.mean(~may_train & ~may_test) for may_train, may_test in masks["by_identity"]])
+    return [
+        f"by identity, {100 * share:.0f} % of the frames are left out of a split on average: fakes whose two "
+        "identities fall on different sides"
+    ]
 
 
 def main():
     settings = read_settings(__name__)
+    check_values(settings)
     stopwatch = Stopwatch()
     features = Features(settings.convention, settings.crop, settings.precision)
     with stopwatch("spectra"):
@@ -390,10 +437,10 @@ def main():
     data = frames.data
     by_class = replace(data.dataset, sources=class_names(data.dataset))
     sizes, remarks = sizes_that_fit(by_class, settings.sample_sizes)
-    masks = protocol_masks(frames, settings)
+    masks, sentences = protocol_masks(frames, settings)
+    remarks += sentences + left_out(masks)
     with stopwatch("table 1"):
         rows = frame_rows(frames, masks, sizes, settings)
-    remarks += notes(rows, masks, max(sizes))
     with stopwatch("table 2"):
         more, curves = video_rows(frames, masks, max(sizes), settings)
         rows += more
@@ -415,10 +462,19 @@ def main():
             }
             for number, panel in enumerate(("Frames", "Videos, by mean score"))
         }
-        roc_figure(folder / "deepfake_detection_roc.png", panels, title)
+        if curves:
+            roc_figure(folder / "deepfake_detection_roc.png", panels, title)
     tables = list(make_tables(frames, rows, settings))
     write_experiment(
         folder, "deepfake_detection", "DeepFakeDetection experiment", data, settings, rows, tables, remarks
+    )
+    save_run(
+        "deepfake_detection",
+        data,
+        features,
+        {"name": "svm_rbf", "C": settings.svm_c, "gamma": settings.svm_gamma},
+        normalise=True,
+        groups=[first_identity(group, data.is_sample) for group in data.dataset.groups],
     )
     print(f"time: {stopwatch}")
 

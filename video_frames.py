@@ -12,6 +12,7 @@ from experiment_settings import REPOSITORY, ExperimentError
 from whole_files import whole_file
 
 INDEX_NAME = "index.csv"
+COMPRESSIONS = ("raw", "c0", "c23", "c40")  # FaceForensics++'s; a source's name ends in one, "Deepfakes_c23"
 SAMPLE_FRAMES_DIR = REPOSITORY / "data/built_in_sample/deepfake_detection"  # the crops of the built-in sample's clips
 
 
@@ -81,6 +82,8 @@ def _parse_row(texts):
     row = CropRow(*texts) if len(texts) == len(CropRow._fields) else None
     if row is None:
         raise ValueError(f"a row of {len(texts)} columns")
+    if row.label not in ("real", "fake"):
+        raise ValueError(f"the label {row.label!r}")
     return row._replace(
         frame=int(row.frame), time=float(row.time), x=int(row.x), y=int(row.y), size=int(row.size),
         score=float(row.score) if row.score else None,

@@ -18,5 +18,8 @@ def whole_file(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         os.replace(temporary, path)
+    except OSError as error:
+        error.filename = str(path)  # a full disk names none, and the temporary name means nothing to anybody
+        raise
     finally:
         temporary.unlink(missing_ok=True)

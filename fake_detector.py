@@ -1,0 +1,265 @@
+"""Labelled spectra -> a detector that gives probabilities, says why, and says when it should not be believed.
+
+    detector = FakeDetector(load_spectra_file(path))
+    detector.score(spectrum)                # probability of fake
+    detector.warnings(spectrum, header)     # in what the image is unlike those that were trained on
+    detector.evidence(spectrum)             # what each bin contributed
+
+scikit-learn is loaded when a detector is made, so that `--help` of a script answers at once.
+"""
+import warnings
+
+import numpy as np
+
+from classification import Split, svm
+from experiment_settings import ExperimentError
+from radial_spectrum import normalise_by_first, resample_spectrum
+from spectra_file import KnownSpectra
+from spectrum_dataset import CLASS_NAMES, FAKE, REAL, UnreadableImage, in_threads
+
+MOST_FOLDS = 5
+RANGE_QUANTILE = 0.99  # of the training images lie less outside the others' range than where a warning begins
+MANY_SIZES = 20  # different ones in training: from here on they vary freely, and what lies between them is known, too
+SAME_QUALITY = 2  # steps of JPEG quality, within which tables differ little
+
+_PATH_STEPS = 32  # of the integral in `evidence`; it is exact to 1e-3 of the decision value then
+
+
+class FakeDetector:
+    """The classifier of an experiment, fitted to all its spectra, and what is known of how it does.
+
+    Attributes
+    ----------
+    known : KnownSpectra
+    n_folds : int
+        In which the decision values for the calibration were held out.
+    n_right, n_held_out : dict of int to int
+        {REAL: ..., FAKE: ...}: of the spectra held out, how many fell on the right side of probability 0.5.
+    low, high : ndarray, (n_bins,)
+        The range of the training spectra.
+    most_outside : float
+        The share of bins outside that range above which `warnings` says so.
+
+    Raises
+    ------
+    ExperimentError
+        The spectra cannot be split so that both classes are trained on, or the held-out decision values do not grow
+        from reals to fakes.
+    """
+
+    def __init__(self, known: KnownSpectra, seed: int = 0, n_threads: int = -1):
+        self.known = known
+        dataset = known.dataset
+        folds = _held_out_folds(dataset.labels, dataset.groups, seed)
+        self._classifier, *held_out = in_threads(  # the fit to all rows is the longest: first
+            lambda rows: self._make_classifier().fit(dataset.spectra[rows], dataset.labels[rows]),
+            [np.arange(len(dataset)), *(fold.train for fold in folds)],
+            n_threads,
+        )
+        decisions = [model.decision_function(dataset.spectra[fold.test]) for model, fold in zip(held_out, folds)]
+        decisions, labels = np.concatenate(decisions), np.concatenate([dataset.labels[fold.test] for fold in folds])
+        self.n_folds = len(folds)
+        self._calibration = _platt_scaling(decisions, labels)
+        called_fake = self._probabilities(decisions) >= 0.5
+        self.n_held_out = {label: np.count_nonzero(labels == label) for label in (REAL, FAKE)}
+        self.n_right = {label: np.count_nonzero((labels == label) & (called_fake == label)) for label in (REAL, FAKE)}
+        self._middle = np.mean([dataset.spectra[dataset.labels == label].mean(axis=0) for label in (REAL, FAKE)], axis=0)
+        self.low, self.high, self.most_outside = _training_range(dataset.spectra, dataset.groups)
+        self._seen = _SeenHeaders(dataset)
+        self._trained_on = {_fingerprint(row) for row in dataset.spectra}
+
+    def spectrum(self, gray: np.ndarray) -> np.ndarray:
+        """Return the spectrum (n_bins,) of a grey image (height, width), made as those that were trained on.
+
+        Raises
+        ------
+        UnreadableImage
+            Blank, or too small for a spectrum.
+        """
+        spectrum = resample_spectrum(self.known.features.spectrum(gray), len(self.low))
+        try:
+            return normalise_by_first(spectrum) if self.known.normalise else spectrum
+        except ValueError as error:
+            raise UnreadableImage(str(error)) from None
+
+    def score(self, spectrum: np.ndarray) -> float:
+        """Return the probability that a spectrum (n_bins,) is a fake's, real and fake being equally frequent."""
+        return float(self._probabilities(self._classifier.decision_function(spectrum[None]))[0])
+
+    def warnings(self, spectrum: np.ndarray, header: np.void) -> dict[str, str]:
+        """Return in what an image is unlike the training images.
+
+        Parameters
+        ----------
+        spectrum : ndarray, (n_bins,)
+        header : np.void
+            One IMAGE_HEADER.
+
+        Returns
+        -------
+        dict of str to str
+            "size", "format", "jpeg_quality", "range", "trained_on" -> a few words; empty where nothing is unusual.
+        """
+        found = self._seen.warnings(header)
+        outside = np.mean((spectrum < self.low) | (spectrum > self.high))
+        if outside > self.most_outside:
+            found["range"] = f"{_percent(outside)} of the spectrum lies outside the training range"
+        if _fingerprint(spectrum) in self._trained_on:
+            found["trained_on"] = "a training image: the verdict only repeats what was said of it"
+        return found
+
+    def evidence(self, spectrum: np.ndarray) -> np.ndarray:
+        """Return what each bin contributed to the decision, (n_bins,); above 0 where it spoke for "fake".
+
+        Integrated gradients (Sundararajan, Taly, Yan, "Axiomatic Attribution for Deep Networks", 2017) from the middle
+        between the means of the classes: the contributions add up to the difference of the two decision values. Of a
+        linear classifier that is weight times deviation.
+        """
+        deviation = spectrum - self._middle
+        if self._classifier.kernel == "linear":
+            return self._classifier.coef_[0] * deviation
+        steps = (np.arange(_PATH_STEPS) + 0.5) / _PATH_STEPS
+        path = self._middle + steps[:, None] * deviation
+        supports, weights = self._classifier.support_vectors_, self._classifier.dual_coef_[0]
+        gamma = self._classifier.gamma
+        distances = (path**2).sum(axis=1)[:, None] + (supports**2).sum(axis=1) - 2 * path @ supports.T
+        pulls = weights * np.exp(-gamma * distances)  # (n_steps, n_supports)
+        gradients = 2 * gamma * (pulls @ supports - pulls.sum(axis=1)[:, None] * path)
+        return gradients.mean(axis=0) * deviation
+
+    def _make_classifier(self):
+        """Return the experiment's classifier; where the classes are not equally large, it weighs them so."""
+        parameters = dict(self.known.classifier)
+        kernel = parameters.pop("name").removeprefix("svm_")
+        return svm(kernel, **parameters).set_params(class_weight="balanced")
+
+    def _probabilities(self, decisions):
+        """Return the probability of fake for decision values."""
+        from scipy.special import expit
+
+        slope, intercept = self._calibration
+        return expit(slope * decisions + intercept)
+
+
+class _SeenHeaders:
+    """Which sizes, formats and JPEG qualities the training images have, and in which classes."""
+
+    def __init__(self, dataset):
+        self._headers, self._labels = dataset.headers, dataset.labels
+        self._sizes = np.column_stack([dataset.headers["width"], dataset.headers["height"]])
+        self._sizes_vary = len(np.unique(self._sizes, axis=0)) > MANY_SIZES
+
+    def warnings(self, header):
+        """Return {field: a few words} for what no training image has, or those of one class only."""
+        found = {}
+        size = np.array([header["width"], header["height"]])
+        if self._sizes_vary:
+            low, high = self._sizes.min(axis=0), self._sizes.max(axis=0)
+            if (size < low).any() or (size > high).any():
+                found["size"] = f"{_size_text(size)}, not {_size_text(low)} to {_size_text(high)} as in training"
+        else:
+            known = map(_size_text, np.unique(self._sizes, axis=0))
+            self._look_for(found, "size", _size_text(size), (self._sizes == size).all(axis=1), known)
+        formats, qualities = self._headers["format"], self._headers["jpeg_quality"].astype(int)
+        has_format = formats == header["format"]
+        self._look_for(found, "format", str(header["format"]), has_format, np.unique(formats))
+        quality = int(header["jpeg_quality"])
+        if quality and "format" not in found:
+            is_near = has_format & (np.abs(qualities - quality) <= SAME_QUALITY)
+            self._look_for(found, "jpeg_quality", f"JPEG quality {quality}", is_near, np.unique(qualities[has_format]))
+        return found
+
+    def _look_for(self, found, field, text, is_same, known):
+        """Note what `is_same` (n,) says of the training images, whose values are `known`, if there is anything to note."""
+        labels = np.unique(self._labels[is_same])
+        if len(labels) == 0:
+            found[field] = f"{text}, not {_listed(known)} as in training"
+        elif len(labels) == 1:
+            found[field] = f"{text}, as only {CLASS_NAMES[labels[0]]} images in training"
+
+
+def _size_text(size):
+    """Return "128x96" for (128, 96)."""
+    return "x".join(map(str, size))
+
+
+def _listed(values, most=4):
+    """Return values as "a or b", cut after a few."""
+    *values, last = map(str, values)
+    if len(values) >= most:
+        return f"{', '.join(values[: most - 1])}, ... or {last}"
+    return f"{', '.join(values)} or {last}" if values else last
+
+
+def _held_out_folds(labels, groups, seed):
+    """Return up to five splits, each group tested on once and never on both sides, both classes trained on in each."""
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    for n_folds in range(min(MOST_FOLDS, len(np.unique(groups))), 1, -1):
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The least populated class")  # checked below
+            folds = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
+            try:
+                splits = [Split(*rows) for rows in folds.split(labels, labels, groups)]
+            except ValueError:  # more folds than images of a class
+                continue
+        if all(len(split.test) and len(np.unique(labels[split.train])) == 2 for split in splits):
+            return splits
+    raise ExperimentError(
+        f"found {len(labels)} spectra of {len(np.unique(groups))} independent images or videos, too few to hold some out "
+        "for the calibration: need two of each class"
+    )
+
+
+def _platt_scaling(decisions, labels):
+    """Return the slope and intercept of a logistic curve through held-out decision values (Platt, 1999).
+
+    His smoothed targets keep the probability of a separable set from being 0 or 1; each class weighs a half.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    counts = np.bincount(labels)
+    targets = np.where(labels == FAKE, (counts[FAKE] + 1) / (counts[FAKE] + 2), 1 / (counts[REAL] + 2))
+    weights = len(labels) / (2 * counts[labels])
+    spread = np.std(decisions) or 1
+    curve = LogisticRegression(C=np.inf).fit(  # a soft target is two rows, one of each class, that share the weight
+        np.tile(decisions / spread, 2)[:, None],
+        np.repeat([FAKE, REAL], len(labels)),
+        np.concatenate([weights * targets, weights * (1 - targets)]),
+    )
+    slope, intercept = curve.coef_[0, 0] / spread, curve.intercept_[0]
+    if slope <= 0:
+        raise ExperimentError(
+            f"the classifier does not tell real from fake in these {len(labels)} spectra: held out, fakes score no higher "
+            "than reals; train on more, or other, images"
+        )
+    return slope, intercept
+
+
+def _training_range(spectra, groups):
+    """Return the lowest and highest value of each bin, and the share outside that is still usual.
+
+    What is usual is measured on the training images themselves: for each, the share of its bins that lie outside the
+    range of all other groups.
+    """
+    names, group_of = np.unique(groups, return_inverse=True)
+    order = np.argsort(group_of, kind="stable")
+    starts = np.searchsorted(group_of[order], np.arange(len(names)))
+    lows = np.minimum.reduceat(spectra[order], starts)  # (n_groups, n_bins)
+    highs = np.maximum.reduceat(spectra[order], starts)
+    low, next_low = np.partition(lows, 1, axis=0)[:2]
+    next_high, high = np.partition(highs, -2, axis=0)[-2:]
+    low_of_others = np.where(lows == low, next_low, low)[group_of]
+    high_of_others = np.where(highs == high, next_high, high)[group_of]
+    outside = np.mean((spectra < low_of_others) | (spectra > high_of_others), axis=1)
+    return low, high, float(np.quantile(outside, RANGE_QUANTILE))
+
+
+def _fingerprint(spectrum):
+    """Return what two spectra share if they are of the same image, on whatever machine they were computed."""
+    return np.round(spectrum, 6).tobytes()
+
+
+def _percent(share):
+    """Return a share as a whole number of per cent."""
+    return f"{100 * share:.0f} %"
