@@ -6,12 +6,12 @@
     python detect_fakes.py --spectra from_a_colleague.npz holiday/
 
 The spectra are those that a train script left in data/spectra/; where none was run on its data, those of the built-in
-sample, made in ten seconds if need be: they show how it works, and every line says so. An image is read, cropped and
-resampled as the experiment did it, and never resized. Of a video, face crops of some frames are judged.
+sample, made in ten seconds if need be: they show how it works, and every line says so. An image is read and cropped as
+in that experiment, its spectrum resampled, the image itself never. Of a video, face crops of some frames are judged.
 
 Prints a line for each file: verdict, score (the probability of fake; calibrated as the first lines say), path, and in
-brackets in what the file is unlike the training images: such a verdict is not to be believed. --csv and --json write the
-same; --plot draws each spectrum over those of the training images into plots/detected/, with the frequencies that
+brackets in what the file is unlike the training images: such a verdict is not to be believed. --csv and --json write
+the same; --plot draws each spectrum over those of the training images into plots/detected/, with the frequencies that
 decided. Folders are searched recursively, hidden files passed over. Status 1 if some file could not be judged.
 """
 import csv
@@ -84,7 +84,7 @@ class File(NamedTuple):
 
 
 class Judgement(NamedTuple):
-    """What is said of a file; the fields up to `error` are the columns of the CSV. None where there is nothing to say."""
+    """What is said of a file; the fields up to `error` are the columns of the CSV; None: nothing to say."""
 
     path: str
     kind: str
@@ -256,7 +256,10 @@ def judge_video(path: Path, detector: FakeDetector, settings: SimpleNamespace) -
         "n_frames": n_frames,
         "n_faces": n_faces,
         "share_fake": float(np.mean(np.array(scores) >= 0.5)),
-        "warnings": [f"{texts[0]} ({len(texts)} of {n_frames} frames)" for texts in warnings.values()],
+        "warnings": [
+            f"{texts[0]}{' or the like' if len(set(texts)) > 1 else ''} ({len(texts)} of {n_frames} frames)"
+            for texts in warnings.values()
+        ],
         "spectrum": np.mean(spectra, axis=0),
     }
 
@@ -270,7 +273,8 @@ def general_warnings(kind: str, known: KnownSpectra, settings: SimpleNamespace) 
     """Yield what is to be known of every verdict on files of this kind."""
     if known.experiment == "deepfake_detection":
         if kind == "image":
-            yield f"an image, by a detector of face crops of videos{'' if settings.face else '; --face cuts the face out'}"
+            advice = "" if settings.face else "; --face cuts the face out"
+            yield f"an image, by a detector of face crops of videos{advice}"
     elif kind == "video":
         yield "face crops of a video, by a detector of whole still images"
     elif settings.face:
@@ -285,7 +289,8 @@ def terminal_line(judgement: Judgement) -> str:
     if judgement.kind == "video":
         share = judgement.share_fake
         vote = CLASS_NAMES[FAKE if share > 0.5 else REAL]
-        line += f"  vote: {vote}, {100 * share:.0f} % of crops fake, {judgement.n_faces} of {judgement.n_frames} frames with a face"
+        with_face = f"{judgement.n_faces} of {judgement.n_frames} frames with a face"
+        line += f"  vote: {vote}, {100 * share:.0f} % of crops fake, {with_face}"
     return line + (f"  [{'; '.join(judgement.warnings)}]" if judgement.warnings else "")
 
 
@@ -346,7 +351,8 @@ def drawn_figures(detector: FakeDetector, folder: Path) -> Iterator[Callable[[Ju
     dataset = detector.known.dataset
     x, x_label = frequency_axis(dataset, detector.known.features)
     bands = {
-        label: np.quantile(dataset.spectra[dataset.labels == label], (0.05, 0.5, 0.95), axis=0) for label in (REAL, FAKE)
+        label: np.quantile(dataset.spectra[dataset.labels == label], (0.05, 0.5, 0.95), axis=0)
+        for label in (REAL, FAKE)
     }
 
     def draw(judgement):
@@ -388,9 +394,8 @@ def judge_all(files: list[File], detector: FakeDetector, settings: SimpleNamespa
                     write(judgement)
         except KeyboardInterrupt:
             unwritten = " and ".join(str(path) for path in (settings.csv, settings.json) if path)
-            raise KeyboardInterrupt(
-                f"{sum(counts.values())} of {len(files)} files judged" + (f", {unwritten} not written" if unwritten else "")
-            ) from None
+            left = f", {unwritten} not written" if unwritten else ""
+            raise KeyboardInterrupt(f"{sum(counts.values())} of {len(files)} files judged{left}") from None
     return counts
 
 

@@ -63,7 +63,8 @@ class FakeDetector:
         called_fake = self._probabilities(decisions) >= 0.5
         self.n_held_out = {label: np.count_nonzero(labels == label) for label in (REAL, FAKE)}
         self.n_right = {label: np.count_nonzero((labels == label) & (called_fake == label)) for label in (REAL, FAKE)}
-        self._middle = np.mean([dataset.spectra[dataset.labels == label].mean(axis=0) for label in (REAL, FAKE)], axis=0)
+        means = [dataset.spectra[dataset.labels == label].mean(axis=0) for label in (REAL, FAKE)]
+        self._middle = np.mean(means, axis=0)
         self.low, self.high, self.most_outside = _training_range(dataset.spectra, dataset.groups)
         self._seen = _SeenHeaders(dataset)
         self._trained_on = {_fingerprint(row) for row in dataset.spectra}
@@ -84,6 +85,8 @@ class FakeDetector:
 
     def score(self, spectrum: np.ndarray) -> float:
         """Return the probability that a spectrum (n_bins,) is a fake's, real and fake being equally frequent."""
+        if self._classifier.kernel == "linear":  # scikit-learn's checks would cost half a millisecond an image
+            return float(self._probabilities(spectrum @ self._classifier.coef_[0] + self._classifier.intercept_[0]))
         return float(self._probabilities(self._classifier.decision_function(spectrum[None]))[0])
 
     def warnings(self, spectrum: np.ndarray, header: np.void) -> dict[str, str]:
@@ -170,7 +173,7 @@ class _SeenHeaders:
         return found
 
     def _look_for(self, found, field, text, is_same, known):
-        """Note what `is_same` (n,) says of the training images, whose values are `known`, if there is anything to note."""
+        """Note whether no training image, or those of one class only, are the same; `known` are their values."""
         labels = np.unique(self._labels[is_same])
         if len(labels) == 0:
             found[field] = f"{text}, not {_listed(known)} as in training"
@@ -206,8 +209,8 @@ def _held_out_folds(labels, groups, seed):
         if all(len(split.test) and len(np.unique(labels[split.train])) == 2 for split in splits):
             return splits
     raise ExperimentError(
-        f"found {len(labels)} spectra of {len(np.unique(groups))} independent images or videos, too few to hold some out "
-        "for the calibration: need two of each class"
+        f"found {len(labels)} spectra of {len(np.unique(groups))} independent images or videos, too few to hold some "
+        "out for the calibration: need two of each class"
     )
 
 
@@ -230,8 +233,8 @@ def _platt_scaling(decisions, labels):
     slope, intercept = curve.coef_[0, 0] / spread, curve.intercept_[0]
     if slope <= 0:
         raise ExperimentError(
-            f"the classifier does not tell real from fake in these {len(labels)} spectra: held out, fakes score no higher "
-            "than reals; train on more, or other, images"
+            f"the classifier does not tell real from fake in these {len(labels)} spectra: held out, fakes score no "
+            "higher than reals; train on more, or other, images"
         )
     return slope, intercept
 

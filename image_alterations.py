@@ -76,10 +76,10 @@ def _blur(gray, sigma):
     return cv2.GaussianBlur(gray, (0, 0), float(sigma))
 
 
-_SIZE = r"[1-9]\d{0,4}x[1-9]\d{0,4}"
+_SIZE = r"[1-9]\d{0,3}x[1-9]\d{0,3}"  # a larger one would take all memory
 _STEPS = {  # name: function, form of its value
     "crop": (_crop, _SIZE),
     "resize": (_resize, _SIZE),
     "jpeg": (_jpeg, r"[1-9]\d?|100"),
-    "blur": (_blur, r"\d*\.?\d*[1-9]\d*"),
+    "blur": (_blur, r"(?=.*[1-9])\d{0,2}(\.\d+)?"),
 }

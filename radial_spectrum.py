@@ -199,15 +199,17 @@ def original_lengths(spectra: np.ndarray) -> np.ndarray:
     Notes
     -----
     A spectrum of m values becomes n_bins values of a spline with m parameters: it lies in a subspace of m dimensions.
-    The smallest m whose subspace holds a row to 1e-9 is its length.
+    The smallest m whose subspace holds a row is its length: the row is then orthogonal, to 1e-9, to what random vectors
+    have outside of that subspace.
     """
     n_bins = spectra.shape[1]
     lengths = np.zeros(len(spectra), dtype=int)
+    probes = np.random.default_rng(0).normal(size=(n_bins, 3))
     for length in range(4, n_bins):
         rows = np.flatnonzero(lengths == 0)
         basis = np.linalg.qr(_spline_matrix(length, n_bins).T)[0]
-        residuals = spectra[rows] - spectra[rows] @ basis @ basis.T
-        lengths[rows[np.abs(residuals).max(axis=1) < 1e-9]] = length
+        outside = probes - basis @ (basis.T @ probes)
+        lengths[rows[np.abs(spectra[rows] @ outside).max(axis=1) < 1e-9]] = length
     return lengths
 
 

@@ -12,8 +12,8 @@ A plain `.npz` of numbers and texts, no pickle in it; `np.load` opens it anywher
     headers    (n,) IMAGE_HEADER        size, format, JPEG quality and subsampling
     settings   text, JSON               see `_settings_of`
 
-and no name of any file. Since a file of somebody else's may hold anything, nothing in it is believed: sizes are compared
-with the length of the file before memory is taken, and whatever is not exactly as above is refused in one sentence.
+and no name of any file. Since a file of somebody else's may hold anything, nothing in it is believed: sizes are
+compared with the length of the file before memory is taken, and whatever is not exactly as above is refused.
 """
 import json
 import math
@@ -206,7 +206,8 @@ def _check_header(name, content, n_bytes):
     if len(shape) != n_dimensions or not all(type(side) is int and side > 0 for side in shape):
         raise ValueError(f"{name} is of shape {shape}")
     if math.prod(shape) * dtype.itemsize != n_bytes - content.tell():
-        raise ValueError(f"{name} declares {shape} values of {dtype.itemsize} bytes, and has {n_bytes - content.tell()}")
+        left = n_bytes - content.tell()
+        raise ValueError(f"{name} declares {shape} values of {dtype.itemsize} bytes, and {left} bytes follow")
 
 
 def _text_of_at_most(length):

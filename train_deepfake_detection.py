@@ -155,6 +155,8 @@ def load_frames(settings, features):
     frames_dir = settings.frames_dir or REPOSITORY / "data/deepfake_detection"
     is_sample = settings.frames_dir is None and not frames_dir.is_dir()
     if is_sample:
+        if (REPOSITORY / "data/faceforensics").is_dir():
+            raise ExperimentError("data/faceforensics is there, its face crops are not: run `python extract_video_frames.py`")
         print("data/deepfake_detection is not there: running on the built-in sample, clips of 11 photographs and "
               "re-syntheses of them; its numbers show how the method works and are no reproduction of the paper")  # fmt: skip
         extract = [sys.executable, REPOSITORY / "extract_video_frames.py", "--frames-dir", SAMPLE_FRAMES_DIR]

@@ -68,6 +68,7 @@ def test_the_larger_class_gets_no_bonus():
     scores = []
     for n_fake in (30, 270):
         detector = FakeDetector(known_spectra(300, n_fake=n_fake, classifier=LINEAR | {"C": 0.01}))
+        assert detector._classifier.class_weight_.tolist() == [150 / (300 - n_fake), 150 / n_fake]
         scores.append(detector.score(np.r_[np.zeros(6), np.full(6, 0.5)]))
     assert scores == pytest.approx([0.5, 0.5], abs=0.12)
 
@@ -162,7 +163,8 @@ def test_sizes_that_vary_freely_are_a_range():
     headers["format"] = "PNG"
     detector = FakeDetector(known_spectra(headers=headers))
     assert not detector.warnings(np.zeros(12), header_of(151, 151))
-    assert detector.warnings(np.zeros(12), header_of(80, 80)) == {"size": "80x80, not 100x100 to 218x218 as in training"}
+    warned = detector.warnings(np.zeros(12), header_of(80, 80))
+    assert warned == {"size": "80x80, not 100x100 to 218x218 as in training"}
 
 
 def test_blank_and_tiny_images_are_unreadable():

@@ -114,7 +114,8 @@ def test_numpy_alone_opens_it(path):
         "experiment": "celeba",
         "built_in_sample": True,
         "features": {
-            "convention": "centred", "crop": "centre_third", "precision": "float32", "n_bins": N_BINS, "normalise": True,
+            "convention": "centred", "crop": "centre_third", "precision": "float32", "n_bins": N_BINS,
+            "normalise": True,
         },
         "classifier": {"name": "svm_rbf", "C": 6.37, "gamma": 0.86},
     }  # fmt: skip
@@ -262,7 +263,9 @@ def test_a_declared_shape_that_is_not_that_of_the_bytes_is_refused(path, shape):
     refusal(path)
 
 
-@pytest.mark.parametrize("descr", ["'<f4'", "'>f8'", "'<c16'", "'|O'", "'|V8'", "('<f8', (10**8,))", "[('a', '<f8')]", "5"])
+@pytest.mark.parametrize(
+    "descr", ["'<f4'", "'>f8'", "'<c16'", "'|O'", "'|V8'", "('<f8', (10**8,))", "[('a', '<f8')]", "5"]
+)
 def test_another_type_is_refused(path, descr):
     write_members(path, members_of(path) | {"spectra": npy_header((N, N_BINS), descr) + bytes(8 * N * N_BINS)})
     refusal(path)
@@ -307,7 +310,8 @@ def test_values_that_cannot_be_are_refused(path, name, change, reason):
 
 
 @pytest.mark.parametrize(
-    "field, value", [("width", -3), ("height", 2**30), ("format", "EXE"), ("jpeg_quality", 101), ("subsampling", "\x1b")]
+    "field, value",
+    [("width", -3), ("height", 2**30), ("format", "EXE"), ("jpeg_quality", 101), ("subsampling", "\x1b")],
 )
 def test_headers_that_no_image_has_are_refused(path, field, value):
     arrays = arrays_of(path)

@@ -195,10 +195,10 @@ def test_a_video_is_fake_above_half_of_its_frames_or_above_the_authors_share(n_f
 
 
 def test_the_mean_score_may_overrule_the_vote():
-    prediction, groups = frame_prediction([1, 2], [3, 3], [9, -1, -1, 0.1, 0.1, -5])
+    prediction, groups = frame_prediction([1, 2], [3, 3], [0.9, -0.2, -0.1, 0.1, 0.1, -0.5])
     assert judge_videos(prediction, groups, "majority vote", settings_of()).predicted.tolist() == [REAL, FAKE]
     by_score = judge_videos(prediction, groups, "mean score", settings_of())
-    assert by_score.predicted.tolist() == [FAKE, REAL] and by_score.scores == pytest.approx([7 / 3, -1.6])
+    assert by_score.predicted.tolist() == [FAKE, REAL] and by_score.scores == pytest.approx([0.2, -0.1])
 
 
 def test_a_video_keeps_its_label_and_number_whatever_the_order_of_its_frames():
@@ -503,6 +503,15 @@ def test_frames_that_cannot_be_used_end_in_one_sentence(clone, tmp_path, videos,
     spoil(write_frames(frames, videos))
     sentence = train(clone, "--frames-dir", frames, "--output-dir", tmp_path / "plots", status=1)
     assert words in sentence and sentence.count("\n") == 1 and not (tmp_path / "plots").exists()
+
+
+def test_videos_that_wait_for_extraction_are_not_passed_over_for_the_sample(clone, tmp_path):
+    folder = clone / "data" / "faceforensics"
+    folder.mkdir()
+    try:
+        assert "run `python extract_video_frames.py`" in train(clone, "--output-dir", tmp_path, status=1)
+    finally:
+        folder.rmdir()
 
 
 def relabel(index):
