@@ -10,6 +10,7 @@ ratio the median of the ratios within a turn. In the same run the spectra are co
 Writes its section of plots/benchmark.md. On two otherwise idle cores, 1024x1024, as ratios to the straightforward code
 on one thread (16 images, 9 turns): float64 7.7 on one thread and 12 on two, float32 11 and 18.
 """
+
 import json
 import os
 import platform
@@ -30,9 +31,10 @@ from tqdm import tqdm
 
 from experiment_results import markdown_table, write_text
 from experiment_settings import REPOSITORY, ExperimentError, UsageError, read_settings, run
+from image_files import UnreadableImage, list_images, read_gray
 from opencv import cv2
 from radial_spectrum import SMALLEST_SIDE, spectrum_radii
-from spectrum_dataset import Features, UnreadableImage, list_images, read_gray
+from spectrum_dataset import Features
 
 # data
 IMAGES_DIR: Path | None = None  # folder of images, searched recursively; none: JPEGs made for the purpose

@@ -12,6 +12,7 @@ Every source holds the same number of crops, from all photographs. The crops of 
 photographs_a and photographs_b; the fakes of the first are transposed_convolution, those of the second
 nearest_convolution. A photograph is a group: a split that has one on both sides measures the photograph.
 """
+
 import hashlib
 import json
 import os
@@ -50,13 +51,19 @@ PHOTOGRAPHS = (
     Photograph("china", "scikit-learn", "danielbuechele", "CC BY 2.0", f"{FLICKR}/danielbuechele/6061409035"),
     Photograph("coffee", "scikit-image", "Rachel Michetti", "CC0", f"{SKIMAGE}#skimage.data.coffee"),
     Photograph(
-        "coins", "scikit-image", "Brooklyn Museum", "no known copyright restrictions",
+        "coins",
+        "scikit-image",
+        "Brooklyn Museum",
+        "no known copyright restrictions",
         "https://www.brooklynmuseum.org/opencollection/archives/image/51611",
     ),
     # scikit-learn's README names danielbuechele here too, but the links it gives are vultilion's photograph
     Photograph("flower", "scikit-learn", "vultilion", "CC BY 2.0", f"{FLICKR}/vultilion/6056698931"),
     Photograph(
-        "grass", "scikit-image", "linolafett", "CC0",
+        "grass",
+        "scikit-image",
+        "linolafett",
+        "CC0",
         "https://www.deviantart.com/linolafett/art/Grass-01-434853879",
     ),
     Photograph("gravel", "scikit-image", "CC0Textures", "CC0", "https://cc0textures.com/view.php?tex=Gravel04"),

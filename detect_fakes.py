@@ -14,6 +14,7 @@ brackets in what the file is unlike the training images: such a verdict is not t
 the same; --plot draws each spectrum over those of the training images into plots/detected/, with the frequencies that
 decided. Folders are searched recursively, hidden files passed over. Status 1 if some file could not be judged.
 """
+
 import csv
 import json
 import subprocess
@@ -32,21 +33,12 @@ from experiment_settings import REPOSITORY, ExperimentError, UsageError, read_se
 from face_crops import VIDEO_ENDINGS, Detector, Frame, NoCrops, face_crops, sampled_frames
 from fake_detector import FakeDetector
 from file_names import figure_name, figure_title, printable
+from image_files import UnreadableImage, decode_gray, list_images, looks_like_image, read_gray, visible_files
 from opencv import cv2
 from spectra_file import Experiment, KnownSpectra, load_spectra_file, save_spectra_file, spectra_path
-from spectrum_dataset import (
-    CLASS_NAMES,
-    FAKE,
-    REAL,
-    UnreadableImage,
-    decode_gray,
-    in_threads,
-    list_images,
-    looks_like_image,
-    read_gray,
-    visible_files,
-)
+from spectrum_dataset import CLASS_NAMES, FAKE, REAL
 from whole_files import whole_file
+from worker_threads import in_threads
 
 # the judge
 EXPERIMENT: Experiment = "faces_hq"  # whose last run judges
@@ -301,9 +293,7 @@ def csv_rows(path: Path) -> Iterator[Callable[[Judgement], None]]:
         with temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
             writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore")
             writer.writeheader()
-            yield lambda judgement: writer.writerow(
-                judgement._asdict() | {"warnings": "; ".join(judgement.warnings)}
-            )
+            yield lambda judgement: writer.writerow(judgement._asdict() | {"warnings": "; ".join(judgement.warnings)})
 
 
 @contextmanager

@@ -8,6 +8,7 @@ The last panel is what the detector has to go by: a photograph leaves edges and 
 Writes plots/drawn/<name>-<digest of its full path>.png, one figure an image, and prints where. An image that cannot be
 drawn is named and left out; the exit status is 1 then.
 """
+
 import sys
 from pathlib import Path
 from typing import Literal
@@ -17,8 +18,8 @@ import scipy.fft
 
 from experiment_settings import UsageError, read_settings, run
 from file_names import figure_name, figure_title, printable
+from image_files import UnreadableImage, read_gray
 from radial_spectrum import log_power_plane, radial_spectrum
-from spectrum_dataset import UnreadableImage, read_gray
 
 CONVENTION: Literal["published", "centred"] = "published"  # "centred" has DC at the centre and keeps every ring
 CUT_OFF: float = 0.5  # the last panel keeps what lies above: 0 is DC, 0.71 Nyquist along rows and columns, 1 the corner

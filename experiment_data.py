@@ -1,5 +1,6 @@
 """Where the data of an experiment on images comes from: a folder of its own, the authors' features, or the sample."""
-from collections.abc import Callable, Sequence
+
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Literal, NamedTuple
@@ -10,8 +11,9 @@ from built_in_sample import FAKE_SOURCES as SAMPLE_FAKES
 from built_in_sample import LIMIT_SOURCES, PHOTOGRAPHS, build_image_sample, photograph_of
 from built_in_sample import REAL_SOURCES as SAMPLE_REALS
 from experiment_settings import REPOSITORY, ExperimentError, UsageError
+from image_files import read_gray
 from published_features import load_published_features
-from spectrum_dataset import CLASS_NAMES, FAKE, REAL, Features, SpectrumDataset, load_spectra, read_gray
+from spectrum_dataset import CLASS_NAMES, FAKE, REAL, Features, SpectrumDataset, load_spectra
 
 _ALLOWED_VALUES = {  # of those constants that a script has
     "MAX_UNREADABLE": ("0 to 1", lambda share: 0 <= share <= 1),
@@ -39,7 +41,9 @@ class ExperimentData(NamedTuple):
     dataset: SpectrumDataset
     kind: Literal["images", "published_features", "built_in_sample"]
     sample_sizes: tuple[int, ...]
-    load: Callable[[Features], SpectrumDataset] | None = None  # the same images with other features, if there are images
+    load: Callable[[Features], SpectrumDataset] | None = (
+        None  # the same images with other features, if there are images
+    )
     limits: SpectrumDataset | None = None  # sample only: the same, and re-syntheses that no generator made
 
     @property
@@ -53,7 +57,7 @@ class ExperimentData(NamedTuple):
         return self.kind == "built_in_sample"
 
     def output_dir(self, settings: SimpleNamespace) -> Path:
-        """Return the folder to write to; only images have OUTPUT_DIR itself, so that nothing overwrites their results."""
+        """Return the folder to write to: OUTPUT_DIR itself for images only, so that nothing overwrites their results."""
         return settings.output_dir if self.kind == "images" else settings.output_dir / self.kind
 
 

@@ -1,4 +1,5 @@
 """What an experiment leaves behind: tidy results (.json), the same as .csv, and tables to read (.md)."""
+
 import csv
 import json
 import platform
@@ -113,8 +114,10 @@ def write_csv(path: Path, rows: Sequence[dict]) -> None:
         writer = csv.DictWriter(file, columns, extrasaction="ignore", restval="")
         writer.writeheader()
         for row in rows:
-            writer.writerow({key: "+".join(value) if key.endswith("sources") and value else value
-                             for key, value in row.items()} | {key: _one_or_range(row[key]) for key in ("n_test", "n_test_groups") if row.get(key)})
+            writer.writerow(
+                {key: "+".join(value) if key.endswith("sources") and value else value for key, value in row.items()}
+                | {key: _one_or_range(row[key]) for key in ("n_test", "n_test_groups") if row.get(key)}
+            )
 
 
 def write_text(path: Path, text: str) -> None:
@@ -163,7 +166,11 @@ def condition_table(rows: Sequence[dict], table: str, classifiers: dict[str, str
     found = [row for row in rows if row["table"] == table and row["metric"] == metric]
     cells = {(row["condition"], row["classifier"]): row for row in found}
     body = [
-        [condition, str(cells[condition, classifier]["n_samples"]), _one_or_range(cells[condition, classifier]["n_test"])]
+        [
+            condition,
+            str(cells[condition, classifier]["n_samples"]),
+            _one_or_range(cells[condition, classifier]["n_test"]),
+        ]
         + [cell(cells[condition, name]) for name in classifiers]
         for condition, classifier in cells
         if classifier == next(iter(classifiers))
@@ -258,16 +265,12 @@ def markdown_table(headings: Sequence[str], body: Sequence[Sequence[str]]) -> st
     headings, *body = ([text.replace("|", "\\|") for text in line] for line in (headings, *body))
     widths = [max(map(len, column)) for column in zip(headings, *body)]
     lines = [headings, ["-" * width for width in widths], *body]
-    return "\n".join(
-        "| " + " | ".join(text.ljust(width) for text, width in zip(line, widths)) + " |" for line in lines
-    )
+    return "\n".join("| " + " | ".join(text.ljust(width) for text, width in zip(line, widths)) + " |" for line in lines)
 
 
 def file_list(paths: Sequence[str]) -> str:
     """Return paths one a line; one with a line break, a quote or undecodable bytes in it is written as JSON."""
-    return "".join(
-        (path if path.isprintable() and '"' not in path else json.dumps(path)) + "\n" for path in paths
-    )
+    return "".join((path if path.isprintable() and '"' not in path else json.dumps(path)) + "\n" for path in paths)
 
 
 def _published_cell(accuracy, classifier, protocol):

@@ -6,6 +6,7 @@ becomes `--sample-sizes 4000 1000`: the type comes from the annotation, the help
 default from the value. A relative path in a constant is taken from the repository, one in a flag from the current
 folder. `run` turns every expected failure of a script into one sentence and an exit status.
 """
+
 import argparse
 import ast
 import inspect
@@ -99,7 +100,9 @@ def run(main: Callable[[], int | None]) -> None:
     except OSError as error:
         if error.errno is None:  # not the operating system's word: a defect, shown whole
             raise
-        status = _complain(f"{error.filename or 'a file'}: {error.strerror}; mend that and run the same command again", 1)
+        status = _complain(
+            f"{error.filename or 'a file'}: {error.strerror}; mend that and run the same command again", 1
+        )
     sys.exit(status or 0)
 
 

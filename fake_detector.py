@@ -7,15 +7,19 @@
 
 scikit-learn is loaded when a detector is made, so that `--help` of a script answers at once.
 """
+
 import warnings
 
 import numpy as np
 
-from classification import Split, svm
+from classification import svm
 from experiment_settings import ExperimentError
+from image_files import UnreadableImage
 from radial_spectrum import normalise_by_first, resample_spectrum
 from spectra_file import KnownSpectra
-from spectrum_dataset import CLASS_NAMES, FAKE, REAL, UnreadableImage, in_threads
+from spectrum_dataset import CLASS_NAMES, FAKE, REAL
+from splits import Split
+from worker_threads import in_threads
 
 MOST_FOLDS = 5
 RANGE_QUANTILE = 0.99  # of the training images lie less outside the others' range than where a warning begins

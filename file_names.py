@@ -1,4 +1,5 @@
 """Names of files as a terminal can show them, and names for the figures that are drawn of them."""
+
 import hashlib
 import os
 import re

@@ -4,6 +4,7 @@
 
 A detector of generated images should not notice any of this; a control experiment shows how much it does.
 """
+
 import re
 from collections.abc import Callable
 

@@ -1,4 +1,5 @@
 """OpenCV as every module here uses it: silent, and one thread each, since we work on several files at once."""
+
 import os
 
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # read when OpenCV is loaded: silent

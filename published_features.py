@@ -7,6 +7,7 @@ whatever can be imported, so this one is never run, only transcribed: each call 
 NumPy array is written down with its arguments, any other global is refused by name. The arrays are then built here,
 from bytes that stand in the file, so a small file cannot ask for a large array.
 """
+
 import io
 import pickle
 import pickletools

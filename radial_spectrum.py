@@ -10,14 +10,16 @@ Two conventions differ in where the centre of the rings stands and in which bins
 
 published
     The authors' features. Centre at ((W-1)/2, (H-1)/2) of the shifted plane: on an even side that is half a pixel off
-    DC, so that with two even sides the spectrum of a flipped image differs slightly. Ring k holds the radii k <= r < k+1; the first ring (with
-    DC in it) and the last are dropped. 1024x1024 gives 722 values, 128x128 gives 88, 178x218 gives 139.
+    DC, so that with two even sides the spectrum of a flipped image differs slightly. Ring k holds the radii
+    k <= r < k+1; the first ring (with DC in it) and the last are dropped. 1024x1024 gives 722 values, 128x128 gives 88,
+    178x218 gives 139.
 centred
     The geometrically right one. Centre on DC, ring k holds k - 1/2 <= r < k + 1/2, all rings are kept out to the
     corner; unchanged when the image is flipped, or a square image turned by 90 degrees.
 
 Everything here is pure: arrays in, arrays out, nothing read or written.
 """
+
 from functools import lru_cache
 from typing import Literal, NamedTuple, get_args
 
@@ -117,9 +119,7 @@ def log_power_plane(gray: np.ndarray) -> np.ndarray:
     return 10 * np.fft.fftshift(np.log(np.hstack([power, mirrored])))
 
 
-def spectrum_radii(
-    shape: tuple[int, int], convention: Convention = "published", unit: Unit = "pixel"
-) -> np.ndarray:
+def spectrum_radii(shape: tuple[int, int], convention: Convention = "published", unit: Unit = "pixel") -> np.ndarray:
     """Return the radius at the middle of each ring of a (height, width) image.
 
     Parameters

@@ -15,6 +15,7 @@ A plain `.npz` of numbers and texts, no pickle in it; `np.load` opens it anywher
 and no name of any file. Since a file of somebody else's may hold anything, nothing in it is believed: sizes are
 compared with the length of the file before memory is taken, and whatever is not exactly as above is refused.
 """
+
 import json
 import math
 import struct
@@ -29,8 +30,9 @@ import numpy as np
 
 from experiment_settings import REPOSITORY, ExperimentError, UsageError
 from file_names import shown
+from image_files import IMAGE_HEADER, READ_FORMATS
 from radial_spectrum import Convention
-from spectrum_dataset import CLASS_NAMES, FAKE, IMAGE_HEADER, READ_FORMATS, REAL, Crop, Features, SpectrumDataset
+from spectrum_dataset import CLASS_NAMES, FAKE, REAL, Crop, Features, SpectrumDataset
 from whole_files import whole_file
 
 Experiment = Literal["faces_hq", "celeba", "deepfake_detection"]

@@ -6,29 +6,21 @@ A file is an image if its first bytes say so; its ending does not matter. Of eve
 from the sorted listing, with a seed. What a header tells (size, format, JPEG quality, chroma subsampling) is kept beside
 each spectrum: it is what a classifier could cheat with.
 """
-import hashlib
-import io
-import json
-import os
-import threading
-import time
-import warnings
-import zipfile
+
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
-import joblib
 import numpy as np
-from PIL import ExifTags, Image, JpegImagePlugin
 from tqdm import tqdm
 
 from experiment_settings import ExperimentError, UsageError
+from file_names import shown
 from image_alterations import alter, parse_steps
-from opencv import cv2
+from image_files import IMAGE_HEADER, UnreadableImage, list_images, read_gray
 from radial_spectrum import (
     SMALLEST_SIDE,
     Convention,
@@ -37,25 +29,14 @@ from radial_spectrum import (
     radial_spectrum,
     resample_spectrum,
 )
-from whole_files import whole_file
+from spectrum_cache import Measured, SpectrumCache, file_key
+from worker_threads import in_threads
 
 REAL, FAKE = 0, 1
 CLASS_NAMES = ("real", "fake")
 
 Crop = Literal["none", "centre_third"]
 
-IMAGE_HEADER = np.dtype(
-    [("width", "i4"), ("height", "i4"), ("format", "U8"), ("jpeg_quality", "i2"), ("subsampling", "U8")]
-)  # as stored, before any turn by EXIF; jpeg_quality is 0 and subsampling "" where the format has none
-
-IMAGES_PER_CACHE_FILE = 1000
-MOST_PIXELS = 100_000_000  # larger ones are refused from their header: the transform would need more than 3 GB
-Image.MAX_IMAGE_PIXELS = None  # Pillow would warn from 89 million on; ours is the limit that counts
-warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged files: `read_gray` gives the reason, if there is one
-warnings.filterwarnings("ignore", r"\d+ tasks", module=r"joblib\.")  # of work that Ctrl-C has cut off
-
-IMAGE_ENDINGS = {".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".gif"}
-READ_FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
 _REMARKS = {
     "16-bit": "hold 16 bits a channel; reduced to 8, as the paper's reader does",
     "alpha": "hold transparency; it was ignored",
@@ -92,20 +73,10 @@ class Features:
             once = ", too small once altered or cropped" if min(gray.shape) >= SMALLEST_SIDE else ""
             raise UnreadableImage(f"{gray.shape[1]}x{gray.shape[0]}{once}: needs two sides of at least {SMALLEST_SIDE}")
         if part.min() == part.max():
-            raise UnreadableImage(f"blank: every pixel is {part[0, 0]}{'' if part is gray else ' once altered or cropped'}")
+            raise UnreadableImage(
+                f"blank: every pixel is {part[0, 0]}{'' if part is gray else ' once altered or cropped'}"
+            )
         return radial_spectrum(part, self.convention, np.dtype(self.precision).type)
-
-
-class UnreadableImage(Exception):
-    """The reason why a file gives no spectrum, in a few words."""
-
-
-class GrayImage(NamedTuple):
-    """An image as the paper reads it, and what its header says."""
-
-    gray: np.ndarray  # (height, width) uint8
-    header: np.void  # one IMAGE_HEADER
-    remarks: tuple[str, ...]  # keys of what had to be changed on reading: "16-bit", "alpha", ...
 
 
 @dataclass
@@ -156,84 +127,6 @@ class SpectrumDataset:
         arrays = {name: getattr(self, name)[rows] for name in ("spectra", "labels", "sources", "groups")}
         headers = None if self.headers is None else self.headers[rows]
         return replace(self, **arrays, paths=[self.paths[row] for row in rows], headers=headers)
-
-
-class _Measured(NamedTuple):
-    """What is computed, and cached, of one file."""
-
-    spectrum: np.ndarray
-    header: np.void
-    remarks: tuple[str, ...]
-
-
-class _FileKey(NamedTuple):
-    """A file as the cache knows it: changed content shows in size or time."""
-
-    path: str
-    size: int
-    mtime_ns: int
-
-
-def read_gray(path: Path) -> GrayImage:
-    """Return an image as `cv2.imread(path, cv2.IMREAD_GRAYSCALE)` gives it, and what its header says.
-
-    Raises
-    ------
-    UnreadableImage
-        Not an image, cut short, animated, of 32 bits a channel, or of a size that has no spectrum.
-    """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UnreadableImage(error.strerror) from None
-    return decode_gray(content)
-
-
-def decode_gray(content: bytes) -> GrayImage:
-    """Return what `read_gray` does, from the bytes of the file."""
-    header, remarks = _read_header(content)
-    # imdecode, not imread: it refuses a JPEG cut short, where imread fills in grey and returns a full picture
-    try:
-        gray = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE)
-    except cv2.error:  # a size that Pillow read otherwise
-        gray = None
-    if gray is None:
-        raise UnreadableImage(f"cut short or damaged {header['format']}")
-    return GrayImage(gray, header, remarks)
-
-
-def list_images(folder: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
-    """Return the images under a folder, sorted by path, and the files that have an image's ending but are none."""
-    images, others = [], []
-    for path in visible_files(folder):
-        if looks_like_image(path):
-            images.append(path)
-        elif path.suffix.lower() in IMAGE_ENDINGS:
-            others.append((path, "not an image" if path.stat().st_size else "empty file"))
-    return sorted(images), sorted(others)
-
-
-def visible_files(folder: Path) -> Iterator[Path]:
-    """Yield the files under a folder. Hidden files and folders are passed over, links to folders are not followed."""
-    for directory, folders, names in os.walk(folder, onerror=_raise):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for path in (Path(directory, name) for name in names if not name.startswith(".")):
-            if path.is_file():
-                yield path
-
-
-def looks_like_image(path: Path) -> bool:
-    """Tell from its first bytes whether a file is JPEG, PNG, BMP, TIFF, WebP or GIF."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(12)
-    except OSError:
-        return path.suffix.lower() in IMAGE_ENDINGS  # let the reader name the reason
-    return (
-        start.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*", b"GIF8"))
-        or (start[:4] == b"RIFF" and start[8:] == b"WEBP")
-        or (start[:2] == b"BM" and start[6:10] == b"\0\0\0\0")
-    )
 
 
 def load_spectra(
@@ -295,7 +188,7 @@ def load_spectra(
     """
     draws, pretenders = _draw_files(data_dir, labels_of_sources, seed)
     _refuse_too_many(pretenders, sum(map(len, draws.values())) + len(pretenders), max_unreadable)
-    cache = _SpectrumCache(cache_dir, data_dir, features)
+    cache = SpectrumCache(cache_dir, data_dir, features)
     measured, unreadable = _measure_draws(data_dir, draws, n_per_source, features, cache, n_threads)
     _refuse_too_many(unreadable, len(measured) + len(unreadable), max_unreadable)
     rows = [(source, path) for source, draw in draws.items() for path in draw if path in measured]
@@ -315,20 +208,6 @@ def load_spectra(
     )
 
 
-def in_threads(function: Callable, items: Iterable, n_threads: int) -> Iterator:
-    """Yield function(item) for each item, in order, from several threads; when this is closed, all of them have ended."""
-    other_threads = set(threading.enumerate())
-    results = joblib.Parallel(n_jobs=n_threads, prefer="threads", return_as="generator")(
-        joblib.delayed(function)(item) for item in items
-    )
-    try:
-        yield from results
-    finally:
-        results.close()
-        for worker in set(threading.enumerate()) - other_threads:
-            worker.join(timeout=10)  # Python aborts if it ends while one is inside a C++ library
-
-
 def _draw_files(data_dir, labels_of_sources, seed):
     """Return {source: its images in the order of the draw} and the files that only pretend to be images."""
     if not data_dir.is_dir():
@@ -345,7 +224,9 @@ def _draw_files(data_dir, labels_of_sources, seed):
         order = np.random.default_rng(seed).permutation(len(images))
         draws[source] = [images[index].relative_to(data_dir).as_posix() for index in order]
     if len(set().union(*draws.values())) < sum(map(len, draws.values())):
-        raise UsageError(f"{data_dir}: some of {_listed(list(draws))} lie in each other; name folders that share no image")
+        raise UsageError(
+            f"{data_dir}: some of {_listed(list(draws))} lie in each other; name folders that share no image"
+        )
     return draws, pretenders
 
 
@@ -359,7 +240,7 @@ def _refuse_too_many(unreadable, n_files, max_unreadable):
 
 
 def _measure_draws(data_dir, draws, n_per_source, features, cache, n_threads):
-    """Return {path: _Measured} for the first readable `n_per_source` of each draw, and what was unreadable on the way."""
+    """Return {path: Measured} for the first readable `n_per_source` of each draw, and what was unreadable on the way."""
     measured, unreadable = {}, []
     waiting = {source: iter(draw) for source, draw in draws.items()}
     wanted = {source: min(n_per_source, len(draw)) for source, draw in draws.items()}
@@ -369,7 +250,7 @@ def _measure_draws(data_dir, draws, n_per_source, features, cache, n_threads):
             batch = [path for source, n in wanted.items() for path in islice(waiting[source], n)]
             if not batch:
                 break
-            keys = {path: _file_key(data_dir, path) for path in batch}
+            keys = {path: file_key(data_dir, path) for path in batch}
             cached = cache.find(keys.values())
             n_cached += len(cached)
             progress.update(len(cached))
@@ -384,12 +265,12 @@ def _measure_draws(data_dir, draws, n_per_source, features, cache, n_threads):
                     measured[key.path] = result
             lost = {path for path in batch if path not in measured}
             wanted = {source: len(lost.intersection(draw)) for source, draw in draws.items()}
-    print(f"spectra: {n_cached} from {_shown(cache.folder)}, {n_computed} computed{cache.reason}")
+    print(f"spectra: {n_cached} from {shown(cache.folder)}, {n_computed} computed{cache.reason}")
     return measured, unreadable
 
 
 def _measured_files(data_dir, keys, features, cache, n_threads) -> Iterator[tuple]:
-    """Yield (key, _Measured or UnreadableImage) in order; what is finished goes to the cache, also when interrupted."""
+    """Yield (key, Measured or UnreadableImage) in order; what is finished goes to the cache, also when interrupted."""
     results = in_threads(lambda key: _measure_file(data_dir / key.path, features), keys, n_threads)
     try:
         for result, key in zip(results, keys, strict=True):
@@ -398,7 +279,7 @@ def _measured_files(data_dir, keys, features, cache, n_threads) -> Iterator[tupl
             yield key, result
     except KeyboardInterrupt:
         cache.flush()
-        raise KeyboardInterrupt(f"{cache.n_written} new spectra are kept in {_shown(cache.folder)}") from None
+        raise KeyboardInterrupt(f"{cache.n_written} new spectra are kept in {shown(cache.folder)}") from None
     finally:
         results.close()
         cache.flush()
@@ -408,71 +289,9 @@ def _measure_file(path, features):
     """Return the spectrum and header of one file, or the reason why there is none."""
     try:
         image = read_gray(path)
-        return _Measured(features.spectrum(image.gray), image.header, image.remarks)
+        return Measured(features.spectrum(image.gray), image.header, image.remarks)
     except UnreadableImage as reason:
         return reason
-
-
-def _read_header(content):
-    """Return the IMAGE_HEADER and the remarks of an encoded image, without decoding its pixels."""
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            if image.width * image.height > MOST_PIXELS:
-                raise UnreadableImage(f"{image.width}x{image.height}: more than {MOST_PIXELS:,} pixels")
-            form = "JPEG" if image.format == "MPO" else image.format  # a phone's JPEG with a preview behind it
-            if form not in READ_FORMATS:
-                raise UnreadableImage(f"{image.format}: expected {', '.join(READ_FORMATS)}")
-            if form != "JPEG" and getattr(image, "n_frames", 1) > 1:
-                raise UnreadableImage(f"{form} with {image.n_frames} frames: expected a still image")
-            header = np.zeros((), dtype=IMAGE_HEADER)
-            header["width"], header["height"], header["format"] = image.width, image.height, form
-            if form == "JPEG":
-                header["jpeg_quality"] = _jpeg_quality(image.quantization)
-                header["subsampling"] = ("4:4:4", "4:2:2", "4:2:0", "")[JpegImagePlugin.get_sampling(image)]
-            return header[()], tuple(_header_remarks(image, content))
-    except (OSError, SyntaxError, ValueError, KeyError, IndexError, TypeError, OverflowError, EOFError) as error:
-        reason = "empty file" if not content else f"damaged header ({type(error).__name__})"  # Pillow's many ways
-        raise UnreadableImage(reason) from None
-
-
-def _header_remarks(image, content) -> Iterator[str]:
-    """Yield the keys of `_REMARKS` that an opened image calls for."""
-    bits = 16 if image.mode.startswith("I;16") else 8
-    if image.format == "PNG":  # Pillow opens 16-bit colour as 8-bit
-        bits = content[24]
-    elif image.format == "TIFF":
-        bits = int(np.max(image.tag_v2.get(258, 8)))
-    if bits > 16 or image.mode == "F":
-        raise UnreadableImage(f"{bits} bits a channel: expected 8 or 16")
-    if bits == 16:
-        yield "16-bit"
-    if "A" in image.getbands() or "transparency" in image.info:
-        yield "alpha"
-    if image.mode == "CMYK":
-        yield "CMYK"
-    if image.mode in ("L", "LA", "1") or image.mode.startswith("I;16"):
-        yield "grey"
-    may_have_exif = image.format != "PNG" or b"eXIf" in content  # Pillow would decode a whole PNG to look for it
-    if may_have_exif and image.getexif().get(ExifTags.Base.Orientation, 1) in range(2, 9):
-        yield "turned"
-
-
-# The luminance table of the JPEG standard (ITU-T T.81, table K.1), row by row; libjpeg scales it by the quality.
-_STANDARD_LUMINANCE = np.array([
-    16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29,
-    51, 87, 80, 62, 18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92, 49, 64, 78, 87, 103, 121, 120,
-    101, 72, 92, 95, 98, 112, 100, 103, 99,
-])  # fmt: skip
-
-
-def _jpeg_quality(tables):
-    """Return the libjpeg quality 1-100 whose luminance table is the nearest to a JPEG's own, 0 if it has none."""
-    if 0 not in tables:
-        return 0
-    qualities = np.arange(1, 101)
-    scales = np.where(qualities < 50, 5000 // qualities, 200 - 2 * qualities)
-    standard = np.clip((_STANDARD_LUMINANCE * scales[:, None] + 50) // 100, 1, 255)
-    return int(qualities[np.abs(standard - np.array(tables[0])).sum(axis=1).argmin()])
 
 
 def _common_length(spectra, n_bins):
@@ -498,99 +317,6 @@ def _counted_remarks(remarks):
     """Return one sentence for each thing that had to be changed on reading, with its count."""
     counts = Counter(key for keys in remarks for key in keys)
     return [f"{counts[key]} images {text}" for key, text in _REMARKS.items() if counts[key]]
-
-
-class _SpectrumCache:
-    """Spectra on disk: `<digest of data folder and features>-<time>.npz`, 1,000 images each, added to and never rewritten."""
-
-    def __init__(self, folder, data_dir, features):
-        self.folder = folder
-        self._settings = json.dumps({"data_dir": str(data_dir.resolve())} | vars(features), sort_keys=True)
-        self._prefix = hashlib.sha256(self._settings.encode()).hexdigest()[:8]
-        self._files = sorted(folder.glob(f"{self._prefix}-*.npz"))
-        self._fresh = []
-        self.n_written = 0
-        self._known = set()  # paths with a spectrum of an older state of the file
-        has_others = not self._files and any(folder.glob("[!.]*.npz"))  # a hidden one was cut off by a kill
-        self._settings_changed = "; the cache holds spectra of other settings or folders only" if has_others else ""
-
-    @property
-    def reason(self):
-        """Why something had to be computed, if that is not simply because it is new."""
-        changed = f"; {len(self._known)} of them because the file has changed" if self._known else ""
-        return self._settings_changed + changed
-
-    def find(self, keys):
-        """Return {key: _Measured} for those of the keys that are on disk."""
-        wanted = {key.path: key for key in keys}
-        found = {}
-        outdated = set()
-        for file in self._files:
-            try:
-                for key, measured in self._rows(file, wanted):
-                    if wanted[key.path] == key:
-                        found[key] = measured
-                    else:
-                        outdated.add(key.path)
-            except (OSError, ValueError, KeyError, EOFError, IndexError, RuntimeError, MemoryError, zipfile.BadZipFile):
-                print(f"{_shown(file)}: damaged, its spectra are computed again")
-        self._known |= outdated - {key.path for key in found}
-        return found
-
-    def add(self, key, measured):
-        """Keep a spectrum; every 1,000 of them go to disk."""
-        self._fresh.append((key, measured))
-        if len(self._fresh) == IMAGES_PER_CACHE_FILE:
-            self.flush()
-
-    def flush(self):
-        """Write what is still in memory."""
-        if not self._fresh:
-            return
-        keys, measured = zip(*self._fresh)
-        with whole_file(self.folder / f"{self._prefix}-{time.time_ns():x}.npz") as temporary:
-            np.savez(
-                temporary,
-                settings=self._settings,
-                paths=json.dumps([key.path for key in keys]),  # JSON holds every file name, also undecodable ones
-                stats=np.array([(key.size, key.mtime_ns) for key in keys], dtype=np.int64),
-                spectra=np.concatenate([row.spectrum for row in measured]),
-                lengths=np.array([len(row.spectrum) for row in measured]),
-                headers=np.array([row.header for row in measured], dtype=IMAGE_HEADER),
-                remarks=np.array([",".join(row.remarks) for row in measured]),
-            )
-        self.n_written += len(self._fresh)
-        self._fresh = []  # only now: an interrupt while writing loses nothing
-
-    def _rows(self, file, wanted):
-        """Yield (key, _Measured) of those rows of one file whose path is wanted."""
-        with np.load(file, allow_pickle=False) as arrays:
-            if str(arrays["settings"]) != self._settings:
-                return
-            paths = json.loads(str(arrays["paths"]))
-            if wanted.keys().isdisjoint(paths):
-                return
-            rows = np.split(arrays["spectra"], np.cumsum(arrays["lengths"])[:-1])
-            stats, headers, remarks = arrays["stats"].tolist(), arrays["headers"], arrays["remarks"].tolist()
-            for path, stat, spectrum, header, remark in zip(paths, stats, rows, headers, remarks, strict=True):
-                if path in wanted:
-                    yield _FileKey(path, *stat), _Measured(spectrum.copy(), header, tuple(filter(None, remark.split(","))))
-
-
-def _file_key(data_dir, path):
-    """Return the key of a file, (path, size, time of change)."""
-    status = (data_dir / path).stat()
-    return _FileKey(path, status.st_size, status.st_mtime_ns)
-
-
-def _raise(error):
-    """Let the error travel that `os.walk` would swallow."""
-    raise error
-
-
-def _shown(path):
-    """Return a path as a reader of the terminal wants it: from the current folder if it lies below."""
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _counted(counts):

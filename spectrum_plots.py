@@ -3,6 +3,7 @@
 Reals are drawn in blue and green with solid lines, fakes in orange and red with broken ones, so that the classes stay
 apart in grey print, too.
 """
+
 import warnings
 from collections.abc import Sequence
 from itertools import cycle
@@ -14,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
-from classification import Prediction, roc_points
+from metrics import Prediction, roc_points
 from radial_spectrum import Convention, centre_third, spectrum_radii
 from spectrum_dataset import CLASS_NAMES, FAKE, REAL, Features, SpectrumDataset
 from whole_files import whole_file
@@ -261,7 +262,9 @@ def judged_figure(
         under.axhline(0, color="0.7", linewidth=0.8)
         under.plot(x, evidence, color="0.4", linewidth=0.6, zorder=1)
         under.set(
-            title="Contribution to the decision value (above 0: speaks for fake)", xlabel=axis_labels[0], ylabel="Contribution"
+            title="Contribution to the decision value (above 0: speaks for fake)",
+            xlabel=axis_labels[0],
+            ylabel="Contribution",
         )
         save_figure(figure, path)
 
@@ -327,9 +330,7 @@ def image_figure(
         ax["plane"].add_patch(Circle((width // 2, height // 2), cut, fill=False, color="white", **dotted))
         ax["profile"].plot(radii, spectrum, color=_COLOURS[REAL][0])
         ax["profile"].axvline(cut_on_axis, color="0.3", **dotted)
-        ax["profile"].set(
-            title="Radial spectrum (dotted: cut-off)", xlabel=x_label, ylabel="Mean log power, 20 ln|F|"
-        )
+        ax["profile"].set(title="Radial spectrum (dotted: cut-off)", xlabel=x_label, ylabel="Mean log power, 20 ln|F|")
         save_figure(figure, path)
 
 

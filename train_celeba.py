@@ -15,27 +15,22 @@ crop and the same compression (what is left of the 100 %).
 Writes plots/celeba_spectrum.png, _control.png, _accuracy.md, _accuracy.csv, _results.json and _files.txt, for the sample
 into plots/built_in_sample/; and the spectra for detect_fakes.py, data/spectra/celeba.npz or built_in_sample_celeba.npz.
 """
+
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from classification import (
-    compare_classifiers,
-    logistic_regression,
-    predict_splits,
-    random_splits,
-    result_rows,
-    standardised_weights,
-    svm,
-)
+from classification import compare_classifiers, logistic_regression, predict_splits, standardised_weights, svm
 from experiment_data import load_experiment_data, sizes_that_fit
-from experiment_results import Stopwatch, headers_warning, condition_table, sample_size_table, write_experiment
+from experiment_results import Stopwatch, condition_table, headers_warning, sample_size_table, write_experiment
 from experiment_settings import read_settings, run
 from image_alterations import parse_steps
+from metrics import result_rows
 from spectra_file import save_run
 from spectrum_dataset import FAKE, REAL, Features
+from splits import random_splits
 
 # data
 DATA_DIR: Path | None = None  # folder with one sub-folder per source; none: data/celeba, else the built-in sample
@@ -70,9 +65,7 @@ OUTPUT_DIR: Path = Path("plots")
 
 PUBLISHED_ACCURACY = {  # per cent at a number of images
     "paper": {2000: {"svm_linear": 100, "logistic_regression": 100, "k_means": 96}},
-    "authors' notebook": {
-        2000: {"svm_linear": 99.95, "svm_rbf": 100, "svm_poly": 98.55, "logistic_regression": 99.75}
-    },
+    "authors' notebook": {2000: {"svm_linear": 99.95, "svm_rbf": 100, "svm_poly": 98.55, "logistic_regression": 99.75}},
 }
 CLASSIFIER_NAMES = {
     "svm_linear": "SVM, linear",
@@ -175,7 +168,13 @@ def main():
     features = Features(settings.convention, "none", settings.precision)
     with stopwatch("spectra"):
         data = load_experiment_data(
-            "celeba", settings, features, REAL_SOURCES + FAKE_SOURCES, SAMPLE_SIZES, n_bins=settings.n_bins, normalise=True
+            "celeba",
+            settings,
+            features,
+            REAL_SOURCES + FAKE_SOURCES,
+            SAMPLE_SIZES,
+            n_bins=settings.n_bins,
+            normalise=True,
         )
     sizes, remarks = sizes_that_fit(data.dataset, data.sample_sizes)
     classifiers = fitted_classifiers(settings)
@@ -193,7 +192,9 @@ def main():
         if has_controls:
             rows += measure_controls(data, features, settings)
         elif data.load:
-            remarks.append(f"controls left out: found {n_fakes} fakes, need 4 to train and test on altered and untouched ones")
+            remarks.append(
+                f"controls left out: found {n_fakes} fakes, need 4 to train and test on altered and untouched ones"
+            )
         else:
             remarks.append("controls left out: they need images, the authors' features have none")
     folder = data.output_dir(settings)

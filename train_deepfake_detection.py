@@ -15,6 +15,7 @@ _roc.png, _accuracy.md, _accuracy.csv, _results.json and _files.txt; for the sam
 plots/built_in_sample/ and plots/published_features/. The spectra of frames go into data/spectra/deepfake_detection.npz or
 built_in_sample_deepfake_detection.npz, for detect_fakes.py.
 """
+
 import subprocess
 import sys
 from dataclasses import replace
@@ -27,27 +28,23 @@ import numpy as np
 
 from built_in_sample import photograph_of
 from classification import (
-    Prediction,
-    Split,
-    equal_split,
     header_features,
     headers_only,
-    held_out_identities,
-    held_out_rows,
     logistic_regression,
     majority_class,
     predict_splits,
-    result_rows,
     standardised_weights,
     svm,
 )
 from experiment_data import ALL_IMAGES, ExperimentData, check_values, sizes_that_fit
 from experiment_results import Stopwatch, metric_table, protocol_table, write_experiment
 from experiment_settings import REPOSITORY, ExperimentError, UsageError, read_settings, run
+from metrics import Prediction, result_rows
 from published_features import load_published_features
 from radial_spectrum import original_lengths
 from spectra_file import save_run
 from spectrum_dataset import CLASS_NAMES, FAKE, REAL, Features, SpectrumDataset, load_spectra
+from splits import Split, equal_split, held_out_identities, held_out_rows
 from video_frames import COMPRESSIONS, SAMPLE_FRAMES_DIR, identities, read_index
 
 # data
@@ -156,7 +153,9 @@ def load_frames(settings, features):
     is_sample = settings.frames_dir is None and not frames_dir.is_dir()
     if is_sample:
         if (REPOSITORY / "data/faceforensics").is_dir():
-            raise ExperimentError("data/faceforensics is there, its face crops are not: run `python extract_video_frames.py`")
+            raise ExperimentError(
+                "data/faceforensics is there, its face crops are not: run `python extract_video_frames.py`"
+            )
         print("data/deepfake_detection is not there: running on the built-in sample, clips of 11 photographs and "
               "re-syntheses of them; its numbers show how the method works and are no reproduction of the paper")  # fmt: skip
         extract = [sys.executable, REPOSITORY / "extract_video_frames.py", "--frames-dir", SAMPLE_FRAMES_DIR]
@@ -212,7 +211,9 @@ def published_frames(settings):
     if settings.frames_dir:
         raise UsageError("found both FRAMES_DIR and PUBLISHED_TEST: name one of them")
     if (settings.convention, settings.crop) != ("published", "centre_third"):
-        raise UsageError("PUBLISHED_TEST is of the published convention and crop: leave CONVENTION and CROP as they are")
+        raise UsageError(
+            "PUBLISHED_TEST is of the published convention and crop: leave CONVENTION and CROP as they are"
+        )
     if settings.published_train == settings.published_test:
         raise UsageError("PUBLISHED_TRAIN and PUBLISHED_TEST are one file: name two, or PUBLISHED_TEST alone")
     files = {"train": settings.published_train, "test": settings.published_test}
@@ -264,10 +265,14 @@ def frame_splits(frames, masks, sizes, settings):
     """Yield (n_samples, protocol, splits) of table 1: equal numbers of real and fake frames on either side."""
     names = class_names(frames.data.dataset)
     for n_samples, (protocol, sides) in product(sizes, masks.items()):
-        yield n_samples, protocol, [
-            equal_split(names, may_train, may_test, n_samples, settings.test_share, seed)
-            for seed, (may_train, may_test) in enumerate(sides, settings.seed)
-        ]
+        yield (
+            n_samples,
+            protocol,
+            [
+                equal_split(names, may_train, may_test, n_samples, settings.test_share, seed)
+                for seed, (may_train, may_test) in enumerate(sides, settings.seed)
+            ],
+        )
     if frames.authors_split:
         yield len(names), "authors_split", [frames.authors_split]
 
@@ -301,15 +306,15 @@ def video_rows(frames, masks, n_samples, settings):
         ]
         keys = {"table": "videos", "protocol": protocol, "n_samples": n_samples}
         for name, make_classifier in fitted_classifiers(settings).items():
-            predictions = predict_splits(
-                make_classifier, dataset.spectra, dataset.labels, splits, settings.n_threads
-            )
+            predictions = predict_splits(make_classifier, dataset.spectra, dataset.labels, splits, settings.n_threads)
             for rule in VIDEO_RULES:
                 videos = [judge_videos(prediction, dataset.groups, rule, settings) for prediction in predictions]
                 rows += result_rows(videos, classifier=name, condition=rule, **keys)
             curves[protocol, name] = predictions, videos
         constant = [constant_videos(split, videos, dataset) for split, videos in zip(splits, videos)]
-        rows += result_rows(constant, classifier="constant", condition="more frequent class of the videos trained on", **keys)
+        rows += result_rows(
+            constant, classifier="constant", condition="more frequent class of the videos trained on", **keys
+        )
     return rows, curves
 
 
@@ -352,7 +357,9 @@ def transfer_rows(frames, masks, n_samples, settings):
         for seed, (may_train, may_test) in enumerate(masks[protocol], settings.seed):
             may_train = may_train & np.isin(dataset.sources, train_sources)
             may_test = may_test & np.isin(dataset.sources, test_sources)
-            if all(np.any(side & (dataset.labels == label)) for side in (may_train, may_test) for label in (REAL, FAKE)):
+            if all(
+                np.any(side & (dataset.labels == label)) for side in (may_train, may_test) for label in (REAL, FAKE)
+            ):
                 names = class_names(dataset)
                 splits.append(equal_split(names, may_train, may_test, n_samples, settings.test_share, seed))
         for name, make_classifier in fitted_classifiers(settings).items() if splits else ():
@@ -406,7 +413,8 @@ def make_tables(frames, rows, settings):
         yield (
             f"Table 2. Videos, judged by all their frames: in %, mean ± standard deviation over {settings.n_splits} "
             f"splits (95 % interval). Authors' vote: fake above a share of {settings.authors_share:g}"
-            + ". The paper: SVM 90, logistic regression 81, on a test of which 92.5 % was fake" * is_papers,
+            + ". The paper: SVM 90, logistic regression 81, on a test of which 92.5 % was fake"
+            * is_papers,
             metric_table(rows, "videos", lines, metrics, names),
         )
     if any(row["table"] == "transfer" for row in rows):

@@ -12,25 +12,19 @@ sources that were not trained on.
 Writes plots/faces_hq_spectrum.png, _accuracy.md, _accuracy.csv, _results.json and _files.txt, for the sample into
 plots/built_in_sample/; and the spectra for detect_fakes.py, data/spectra/faces_hq.npz or built_in_sample_faces_hq.npz.
 """
+
 from itertools import product
 from pathlib import Path
 from typing import Literal
 
-from classification import (
-    compare_classifiers,
-    logistic_regression,
-    predict_splits,
-    random_splits,
-    result_rows,
-    source_splits,
-    standardised_weights,
-    svm,
-)
+from classification import compare_classifiers, logistic_regression, predict_splits, standardised_weights, svm
 from experiment_data import load_experiment_data, sample_credit, sample_crops, sizes_that_fit
 from experiment_results import Stopwatch, headers_warning, metric_table, sample_size_table, write_experiment
 from experiment_settings import read_settings, run
+from metrics import result_rows
 from spectra_file import save_run
 from spectrum_dataset import FAKE, REAL, Features
+from splits import random_splits, source_splits
 
 # data
 DATA_DIR: Path | None = None  # folder with one sub-folder per source; none: data/faces_hq, else the built-in sample
@@ -68,7 +62,6 @@ PUBLISHED_ACCURACY = {  # per cent at a number of images
 PUBLISHED_N_BINS = 722
 
 
-
 def linear_classifiers(settings):
     """Return {name: () -> classifier}, the two of the paper that are fitted with labels."""
     return {
@@ -83,7 +76,12 @@ def sample_size_rows(data, sizes, settings):
     for n_samples in sizes:
         splits = random_splits(data.dataset, n_samples, settings.test_share, settings.n_splits, settings.seed)
         rows += compare_classifiers(
-            data.dataset, splits, linear_classifiers(settings), data.protocol, settings.seed, settings.n_threads,
+            data.dataset,
+            splits,
+            linear_classifiers(settings),
+            data.protocol,
+            settings.seed,
+            settings.n_threads,
             n_samples=n_samples,
         )
     return rows
@@ -198,7 +196,13 @@ def main():
             crops_figure(folder / "crops.png", sample_crops(data.dataset), data.dataset, features, sample_credit())
         spectrum_figure(folder / "faces_hq_spectrum.png", data.dataset, features, weights, "Linear SVM", title)
     write_experiment(
-        folder, "faces_hq", "Faces-HQ experiment", data, settings, rows, list(tables(data, rows, settings)),
+        folder,
+        "faces_hq",
+        "Faces-HQ experiment",
+        data,
+        settings,
+        rows,
+        list(tables(data, rows, settings)),
         remarks + notes(rows, settings),
     )
     save_run("faces_hq", data, features, {"name": "svm_linear", "C": settings.svm_c})

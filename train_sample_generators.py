@@ -17,6 +17,7 @@ plots/sample_generators.md and .json (the scores of all seeds), data/sample_gene
 finished one is not trained again while settings and PyTorch stay the same). Some 5 minutes on two cores. The same
 weights come out on the same machine; another rounds otherwise, and after 2000 steps that is another generator.
 """
+
 import hashlib
 import json
 import multiprocessing
@@ -226,9 +227,7 @@ def accuracies(
         svm = SVC(kernel="linear").fit(
             np.concatenate([real[train_rows], fake[train_rows]]), np.repeat([0, 1], len(train_rows))
         )
-        result.append(
-            svm.score(np.concatenate([real[test_rows], asked[test_rows]]), np.repeat([0, 1], len(test_rows)))
-        )
+        result.append(svm.score(np.concatenate([real[test_rows], asked[test_rows]]), np.repeat([0, 1], len(test_rows))))
     return result
 
 
@@ -274,9 +273,9 @@ def score_all(paths: dict[tuple[str, int], Path], settings) -> list[dict]:
             "k-means on all crops": [k_means_accuracy(real.spectra, fake.spectra)],
         }
         for n_rings in TAIL_RINGS:
-            measures[f"fake minus real, {n_rings} highest rings (units of 20 ln)"] = (
-                fake.spectra - real.spectra
-            )[:, -n_rings:].mean(axis=1)
+            measures[f"fake minus real, {n_rings} highest rings (units of 20 ln)"] = (fake.spectra - real.spectra)[
+                :, -n_rings:
+            ].mean(axis=1)
         difference = fake.pictures.astype(int) - real.pictures
         measures["fake minus real (grey levels)"] = difference.mean(axis=(1, 2))
         measures["fake from real, absolute (grey levels)"] = np.abs(difference).mean(axis=(1, 2))

@@ -1,8 +1,9 @@
 """What a folder of face crops says of itself: its index, and the identities that the names of videos carry.
 
-    FRAMES_DIR/{real,fake}/<source>/<video file name>/<frame, 6 digits>.png
-    FRAMES_DIR/index.csv                                        # one row per crop, written last: no index, not finished
+FRAMES_DIR/{real,fake}/<source>/<video file name>/<frame, 6 digits>.png
+FRAMES_DIR/index.csv                                        # one row per crop, written last: no index, not finished
 """
+
 import csv
 import re
 from pathlib import Path

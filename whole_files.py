@@ -1,4 +1,5 @@
 """Files are written whole or not at all: under a temporary name first, then renamed."""
+
 import os
 import threading
 from collections.abc import Iterator

@@ -1,4 +1,5 @@
 """A copy of the repository to run scripts in."""
+
 import shutil
 from pathlib import Path
 

@@ -1,4 +1,5 @@
 """Pictures for tests, and the bytes of the files that hold them."""
+
 import io
 
 import numpy as np

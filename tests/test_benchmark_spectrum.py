@@ -1,4 +1,5 @@
 """The benchmark compares like with like, says what it measured, and leaves other sections of its file alone."""
+
 import re
 import subprocess
 import sys

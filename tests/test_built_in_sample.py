@@ -1,4 +1,5 @@
 """The built-in sample: its generators, its sources, its clips, and that it is there whole or not at all."""
+
 import json
 import os
 import signal
@@ -6,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,10 +21,16 @@ SOURCES = REAL_SOURCES + FAKE_SOURCES + LIMIT_SOURCES
 NAMES = {photograph.name for photograph in PHOTOGRAPHS}
 PAINTED = {  # every sixteenth pixel of what the shipped generators make of `pattern()`
     "transposed_convolution": [
-        [17, 89, 179, 255, 80], [59, 171, 7, 137, 255], [101, 251, 133, 52, 112], [154, 79, 239, 133, 81],
+        [17, 89, 179, 255, 80],
+        [59, 171, 7, 137, 255],
+        [101, 251, 133, 52, 112],
+        [154, 79, 239, 133, 81],
     ],
     "nearest_convolution": [
-        [19, 88, 164, 251, 77], [59, 160, 46, 125, 216], [107, 251, 124, 107, 168], [154, 72, 240, 192, 92],
+        [19, 88, 164, 251, 77],
+        [59, 160, 46, 125, 216],
+        [107, 251, 124, 107, 168],
+        [154, 72, 240, 192, 92],
     ],
 }
 

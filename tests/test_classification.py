@@ -1,4 +1,5 @@
 """Splits that do not leak, metrics that scikit-learn agrees with, and intervals that mean what they say."""
+
 import numpy as np
 import pytest
 from scipy.optimize import brentq
@@ -13,30 +14,20 @@ from sklearn.metrics import (
 )
 
 from classification import (
-    METRICS,
     KMeansDetector,
-    Prediction,
-    Split,
-    _weighted_metrics,
     compare_classifiers,
-    equal_split,
     header_features,
     headers_only,
-    held_out_identities,
-    held_out_rows,
-    intervals,
     logistic_regression,
     majority_class,
-    metric_values,
     predict_splits,
-    random_splits,
-    result_rows,
-    source_splits,
     standardised_weights,
     svm,
-    wilson_interval,
 )
-from spectrum_dataset import FAKE, IMAGE_HEADER, REAL, SpectrumDataset
+from image_files import IMAGE_HEADER
+from metrics import METRICS, Prediction, _weighted_metrics, intervals, metric_values, result_rows, wilson_interval
+from spectrum_dataset import FAKE, REAL, SpectrumDataset
+from splits import Split, equal_split, held_out_identities, held_out_rows, random_splits, source_splits
 
 SOURCES = {"real_a": REAL, "real_b": REAL, "fake_a": FAKE, "fake_b": FAKE}
 EQUAL_HEADER = (64, 48, "PNG", 0, "")
@@ -123,7 +114,9 @@ def test_result_rows_hold_mean_spread_and_every_split():
     assert [row["metric"] for row in rows] == list(METRICS)
     accuracy = rows[0]
     assert accuracy["scores"] == [1, 0.75, 0] and accuracy["n_test"] == [4, 4, 4]
-    assert accuracy["mean"] == pytest.approx(1.75 / 3) and accuracy["std"] == pytest.approx(np.std([1, 0.75, 0], ddof=1))
+    assert accuracy["mean"] == pytest.approx(1.75 / 3) and accuracy["std"] == pytest.approx(
+        np.std([1, 0.75, 0], ddof=1)
+    )
     assert (accuracy["table"], accuracy["classifier"]) == ("transfer", "svm_linear")
     assert all(type(value) is float for row in rows for value in (row["mean"], *row["scores"]))
     assert result_rows(predictions[:1])[0]["std"] is None
@@ -151,7 +144,8 @@ def test_accuracy_has_the_wilson_interval_of_one_test_set_however_many_splits():
 
 def test_without_an_error_a_bootstrap_is_undefined():
     limits = intervals([make_prediction([0, 0, 1, 1], [-1, -1, 1, 1])])
-    assert np.isnan(limits["roc_auc"]).all() and np.isnan(limits["balanced_accuracy"]).all()
+    assert np.isnan(limits["roc_auc"]).all()
+    assert limits["balanced_accuracy"] == pytest.approx((0.53, 1), abs=0.01)  # that needs no bootstrap
 
 
 @pytest.mark.parametrize("n", [6, 41])
@@ -186,7 +180,9 @@ def test_the_bootstrap_interval_of_independent_rows_is_as_wide_as_wilsons():
 def test_rows_that_err_together_have_a_wider_interval_than_independent_ones():
     random = np.random.default_rng(0)
     labels = np.repeat(np.arange(40) % 2, 10)
-    scores = np.where(np.repeat(random.random(40) < 0.75, 10), 1, -1) * (2 * labels - 1)  # a photograph is right or wrong
+    scores = np.where(np.repeat(random.random(40) < 0.75, 10), 1, -1) * (
+        2 * labels - 1
+    )  # a photograph is right or wrong
     groups = np.repeat([f"photograph {number}" for number in range(40)], 10)
     prediction = make_prediction(labels, scores)
     for metric in ("accuracy", "balanced_accuracy", "recall_fake", "roc_auc"):
@@ -401,7 +397,9 @@ def ring_of_fakes(n_people, steps=(1,), n_rows=3):
 def test_nobody_stands_on_both_sides_of_a_split_by_identity(n_people, steps, seed):
     labels, identities = ring_of_fakes(n_people, steps)
     may_train, may_test = held_out_identities(labels, identities, 0.2, seed)
-    trained, tested = (set().union(*(identities[row] for row in np.flatnonzero(side))) for side in (may_train, may_test))
+    trained, tested = (
+        set().union(*(identities[row] for row in np.flatnonzero(side))) for side in (may_train, may_test)
+    )
     assert trained.isdisjoint(tested) and len(trained | tested) == n_people
     assert max(2, round(0.2 * n_people)) <= len(tested) <= max(2, round(0.2 * n_people)) + 1
     assert set(labels[may_train]) == set(labels[may_test]) == {REAL, FAKE}
@@ -432,3 +430,10 @@ def test_an_equal_split_takes_as_many_of_each_source_as_the_scarcest_has(n_sampl
     for side, allowed, n_each in ((split.train, ~may_test, n_train), (split.test, may_test, n_test)):
         assert allowed[side].all() and len(set(side)) == len(side)
         assert np.count_nonzero(sources[side] == "real") == np.count_nonzero(sources[side] == "fake") == n_each
+
+
+def test_balanced_accuracy_of_independent_rows_has_the_interval_of_the_accuracy_where_classes_are_equal():
+    labels = np.repeat([REAL, FAKE], 200)
+    predicted = np.where(np.arange(400) % 10 == 0, 1 - labels, labels)  # 90 % of either class
+    limits = intervals([Prediction(np.arange(400), labels, predicted, predicted.astype(float))])
+    assert limits["balanced_accuracy"] == pytest.approx(limits["accuracy"], abs=0.003)

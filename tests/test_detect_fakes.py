@@ -1,4 +1,5 @@
 """The script as a user runs it, on the built-in sample: verdicts, warnings, what it writes, what it cannot judge."""
+
 import csv
 import json
 import os
@@ -21,9 +22,9 @@ from video_clips import ffmpeg, stairs, write_clip
 import detect_fakes
 from built_in_sample import FAKE_SOURCES, PHOTOGRAPHS, REAL_SOURCES, photograph_of
 from fake_detector import FakeDetector
-from opencv import cv2
+from image_files import read_gray
 from spectra_file import load_spectra_file, save_spectra_file
-from spectrum_dataset import CLASS_NAMES, read_gray
+from spectrum_dataset import CLASS_NAMES
 
 HELD_OUT = ("astronaut", "camera", "coffee", "gravel")
 COLUMNS = ["path", "kind", "verdict", "score", "n_frames", "n_faces", "share_fake", "warnings", "error"]

@@ -1,4 +1,5 @@
 """Each image gives one figure of its own; what cannot be drawn is named, and the rest is drawn."""
+
 import os
 import subprocess
 import sys
@@ -33,7 +34,14 @@ def figures(folder):
     return sorted((folder / "drawn").iterdir()) if (folder / "drawn").exists() else []
 
 
-AWKWARD_NAMES = ["-dash and é.png", "line\nbreak.png", "$\\frac$.png", ".中文", "#" * 240, os.fsdecode(b"no utf-8 \xff")]
+AWKWARD_NAMES = [
+    "-dash and é.png",
+    "line\nbreak.png",
+    "$\\frac$.png",
+    ".中文",
+    "#" * 240,
+    os.fsdecode(b"no utf-8 \xff"),
+]
 
 
 def test_every_name_is_drawn_once_under_a_name_that_is_safe_everywhere(tmp_path):

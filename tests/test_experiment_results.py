@@ -1,4 +1,5 @@
 """Results are written whole, tidy and without NaN, and tables say no more than was measured."""
+
 import csv
 import json
 import os
@@ -10,7 +11,6 @@ import numpy as np
 import pytest
 
 import experiment_results
-from classification import METRICS, Prediction, result_rows
 from experiment_results import (
     ROW_KEYS,
     cell,
@@ -21,6 +21,7 @@ from experiment_results import (
     write_csv,
     write_experiment,
 )
+from metrics import METRICS, Prediction, result_rows
 from spectrum_dataset import SpectrumDataset
 
 AWKWARD = ["a/with space.png", "a/Zoë.png", 'a/"quote".png', "a/new\nline.png", os.fsdecode(b"a/\xff.png")]
@@ -160,7 +161,9 @@ def test_a_metric_table_has_a_line_for_each_combination():
     rows = rows_of([0, 1, 1, 1], table="transfer", train_sources=["a", "b"])
     rows += rows_of([0, 0, 1, 1], table="transfer", train_sources=["c"])
     lines = (("trained on", "train_sources"), ("classifier", "classifier"))
-    table = metric_table(rows, "transfer", lines, (("of reals", "recall_real"), ("AUC", "roc_auc")), {"svm_linear": "SVM"})
+    table = metric_table(
+        rows, "transfer", lines, (("of reals", "recall_real"), ("AUC", "roc_auc")), {"svm_linear": "SVM"}
+    )
     head, first, second = table_cells(table)
     assert head == ["trained on", "classifier", "tested", "of reals", "AUC"]
     assert first[:3] == ["a + b", "SVM", "4"]

@@ -1,4 +1,5 @@
 """A script's constants are its flags, and its failures are one sentence and an exit status."""
+
 import errno
 import importlib.util
 import json

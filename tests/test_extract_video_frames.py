@@ -1,4 +1,5 @@
 """The script as a user runs it: what it writes, what it does again and what not, and what it says."""
+
 import json
 import os
 import shutil

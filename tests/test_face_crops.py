@@ -1,4 +1,5 @@
 """Frames of videos, faces in them, and the squares that are cut out. The face is NASA's astronaut, of scikit-image."""
+
 import os
 import subprocess
 import sys

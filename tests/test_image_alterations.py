@@ -1,4 +1,5 @@
 """Each step of an alteration does what its name says, and a wrong one is refused."""
+
 import cv2
 import numpy as np
 import pytest
@@ -41,7 +42,22 @@ def test_steps_are_done_in_their_order():
     assert not np.array_equal(alter(GRAY, "crop 64x64 + blur 1"), alter(GRAY, "blur 1 + crop 64x64"))
 
 
-@pytest.mark.parametrize("steps", ["sharpen 1", "jpeg 0", "jpeg 101", "jpeg", "crop 10", "crop 0x5", "blur 0", "blur 0.0", "blur x", "blur 100", "resize 10000x9"])
+@pytest.mark.parametrize(
+    "steps",
+    [
+        "sharpen 1",
+        "jpeg 0",
+        "jpeg 101",
+        "jpeg",
+        "crop 10",
+        "crop 0x5",
+        "blur 0",
+        "blur 0.0",
+        "blur x",
+        "blur 100",
+        "resize 10000x9",
+    ],
+)
 def test_an_unknown_step_is_refused(steps):
     with pytest.raises(UsageError, match="known are"):
         alter(GRAY, steps)

@@ -1,4 +1,5 @@
 """The authors' pickles are read, whoever wrote them, and nothing in a hostile one runs."""
+
 import copyreg
 import os
 import pickle

@@ -1,4 +1,5 @@
 """The spectrum agrees with a plain sum over the plane, and with what is known of images made from formulas."""
+
 from math import hypot, isqrt, log
 
 import numpy as np

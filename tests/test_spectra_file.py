@@ -1,4 +1,5 @@
 """A file of spectra: what goes in comes out, and nothing that somebody else puts into one gets any further."""
+
 import io
 import json
 import os
@@ -12,8 +13,9 @@ import pytest
 
 from experiment_data import ExperimentData
 from experiment_settings import ExperimentError, UsageError
+from image_files import IMAGE_HEADER
 from spectra_file import KnownSpectra, load_spectra_file, save_run, save_spectra_file, spectra_path
-from spectrum_dataset import FAKE, IMAGE_HEADER, REAL, Features, SpectrumDataset
+from spectrum_dataset import FAKE, REAL, Features, SpectrumDataset
 
 N, N_BINS = 12, 20
 

@@ -1,4 +1,5 @@
 """Folders become labelled spectra: what is read and what is refused, and a cache that cannot be seen in the numbers."""
+
 import os
 import signal
 import struct
@@ -10,15 +11,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pictures import by_opencv, by_pillow, colour_picture, picture, write_source
 from PIL import Image, JpegImagePlugin, PngImagePlugin
 
+import image_files
 import spectrum_dataset
 from experiment_settings import REPOSITORY, ExperimentError, UsageError
+from image_files import UnreadableImage, list_images, read_gray
 from opencv import cv2
-from pictures import by_opencv, by_pillow, colour_picture, picture, write_source
 from published_features import load_published_features
 from radial_spectrum import radial_spectrum, resample_spectrum
-from spectrum_dataset import FAKE, REAL, Features, UnreadableImage, list_images, load_spectra, read_gray
+from spectrum_dataset import FAKE, REAL, Features, load_spectra
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 LABELS = {"real": REAL, "fake": FAKE}
@@ -225,7 +228,10 @@ def test_reading_equals_the_papers_reader_and_says_what_was_changed(file, conten
 def test_what_was_changed_is_counted_in_the_data_set(load, data_dir):
     for number in range(3):
         (data_dir / f"real/{number:03}.png").write_bytes(by_opencv(colour_picture(number).astype(np.uint16) * 257))
-    expected = ["3 images hold 16 bits a channel; reduced to 8, as the paper's reader does", "21 images are grey already"]
+    expected = [
+        "3 images hold 16 bits a channel; reduced to 8, as the paper's reader does",
+        "21 images are grey already",
+    ]
     assert load().remarks == expected
     assert load().remarks == expected  # from the cache
 
@@ -262,7 +268,11 @@ def test_a_missing_file_is_refused_by_the_systems_word(tmp_path):
         (picture(shape=(8, 20)), "none", "20x8: needs two sides of at least 9"),
         (picture(shape=(20, 8)), "none", "8x20: needs two sides of at least 9"),
         (picture(shape=(2, 2)), "centre_third", "2x2: needs"),
-        (picture(shape=(20, 24)), "centre_third", "24x20, too small once altered or cropped: needs two sides of at least 9"),
+        (
+            picture(shape=(20, 24)),
+            "centre_third",
+            "24x20, too small once altered or cropped: needs two sides of at least 9",
+        ),
         (np.full((48, 64), 7, np.uint8), "none", "blank: every pixel is 7"),
     ],
 )
@@ -338,7 +348,7 @@ def test_a_huge_picture_is_refused_from_its_header(file, monkeypatch):
 def test_a_header_is_read_without_decoding(name, monkeypatch):
     for module in (Image.Image, PngImagePlugin.PngImageFile, JpegImagePlugin.JpegImageFile):
         monkeypatch.setattr(module, "load", None)
-    header, _ = spectrum_dataset._read_header(CUT[name])
+    header, _ = image_files._read_header(CUT[name])
     assert (header["width"], header["height"], header["format"]) == (64, 48, name.upper())
 
 
@@ -527,10 +537,11 @@ def test_bytes_changed_anywhere_in_a_cache_file_are_never_believed(load, tmp_pat
 SLOW_RUN = """
 import sys, time
 from pathlib import Path
+import spectrum_cache
 import spectrum_dataset
 from experiment_settings import run
 
-spectrum_dataset.IMAGES_PER_CACHE_FILE = 10
+spectrum_cache.IMAGES_PER_CACHE_FILE = 10
 measure = spectrum_dataset._measure_file
 
 def measure_slowly(path, features):
@@ -578,7 +589,9 @@ def test_ctrl_c_says_what_is_kept_and_keeps_it(load, stopped, spoken):
     status, output, error = stopped(signal.SIGINT)
     sentence = error.splitlines()[-1]
     assert status == 130 and output == "" and "Traceback" not in error
-    assert "interrupted; " in sentence and "kept" in sentence and sentence.endswith("run the same command again to go on")
+    assert (
+        "interrupted; " in sentence and "kept" in sentence and sentence.endswith("run the same command again to go on")
+    )
     dataset = load()
     assert 30 <= int(spoken().split(" from")[0]) < 300
     assert same(dataset, load(cache="other"))

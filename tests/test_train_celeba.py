@@ -1,4 +1,5 @@
 """The CelebA experiment: the published numbers from the published features, and controls that have nothing to find."""
+
 import csv
 import json
 import pickle
@@ -12,14 +13,15 @@ from pictures import write_source
 
 import train_celeba
 from built_in_sample import photograph_of
-from classification import random_splits
 from experiment_data import ExperimentData
 from experiment_results import ROW_KEYS
 from experiment_settings import read_settings
 from image_alterations import alter
+from image_files import read_gray
 from opencv import cv2
 from radial_spectrum import normalise_by_first, radial_spectrum, resample_spectrum
-from spectrum_dataset import FAKE, REAL, Features, SpectrumDataset, load_spectra, read_gray
+from spectrum_dataset import FAKE, REAL, Features, SpectrumDataset, load_spectra
+from splits import random_splits
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 RELEASED = SHARED_DATA / "published_features" / "celeba_low_1000.pkl"
@@ -323,7 +325,11 @@ class Attack:
     "features, status, words",
     [
         ({"data": Attack(), "label": 0}, 1, "builtins.exec', which no array needs"),
-        ({"data": np.ones((4, 300)), "label": np.array([1.0, 1, 0, 0])}, 2, "300 values a spectrum, expected N_BINS = 80"),
+        (
+            {"data": np.ones((4, 300)), "label": np.array([1.0, 1, 0, 0])},
+            2,
+            "300 values a spectrum, expected N_BINS = 80",
+        ),
         ({"data": np.ones((4, 80)), "label": np.array([1.0, 1, 1, 1])}, 1, "expected 0 and 1"),
     ],
     ids=["hostile", "of another experiment", "of one class"],

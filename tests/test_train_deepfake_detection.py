@@ -1,4 +1,5 @@
 """The DeepFakeDetection experiment: no video and nobody on both sides, votes by hand, and the authors' own features."""
+
 import csv
 import json
 import pickle
@@ -11,13 +12,14 @@ import pytest
 from pictures import by_opencv, picture
 
 import train_deepfake_detection
-from classification import Prediction, Split, metric_values
 from experiment_data import ExperimentData
 from experiment_results import ROW_KEYS
 from experiment_settings import UsageError, read_settings
+from metrics import Prediction, metric_values
 from opencv import cv2
 from published_features import load_published_features
 from spectrum_dataset import FAKE, REAL, SpectrumDataset
+from splits import Split
 from train_deepfake_detection import Frames, frame_rows, judge_videos, protocol_masks, published_frames, transfer_rows
 from video_frames import CropRow, identities, write_index
 
@@ -107,7 +109,9 @@ def test_no_video_and_nobody_stands_on_both_sides(seed):
         assert set(dataset.groups[may_train]).isdisjoint(dataset.groups[may_test])
         assert set(dataset.labels[may_train]) == set(dataset.labels[may_test]) == {REAL, FAKE}
     for may_train, may_test in masks["by_identity"]:
-        trained, tested = (set().union(*(people[row] for row in np.flatnonzero(side))) for side in (may_train, may_test))
+        trained, tested = (
+            set().union(*(people[row] for row in np.flatnonzero(side))) for side in (may_train, may_test)
+        )
         assert trained.isdisjoint(tested) and 6 <= len(tested) <= 7
         for row in np.flatnonzero(~may_train & ~may_test):  # a fake of two people, of whom one is tested on
             assert dataset.labels[row] == FAKE and len(people[row] & tested) == 1
@@ -134,7 +138,10 @@ def test_a_split_has_as_many_reals_as_fakes_on_either_side(size):
 @pytest.mark.parametrize(
     "videos, left_out",
     [
-        (["real/videos/a.mp4", "fake/videos/b.mp4", "fake/videos/c.mp4"], ["by video left out: real/videos/a.mp4 is the only"]),
+        (
+            ["real/videos/a.mp4", "fake/videos/b.mp4", "fake/videos/c.mp4"],
+            ["by video left out: real/videos/a.mp4 is the only"],
+        ),
         (
             ["real/youtube_c23/001.mp4", "real/youtube_c23/002.mp4", "fake/Deepfakes_c23/001_002.mp4"],
             ["by video left out: fake/Deepfakes_c23/001_002.mp4 is the only", "by identity left out: no draw of"],
@@ -207,7 +214,11 @@ def test_a_video_keeps_its_label_and_number_whatever_the_order_of_its_frames():
     rows = np.array([4, 3, 2, 1, 0])
     prediction = Prediction(rows, labels[rows], labels[rows], np.where(labels[rows] == FAKE, 1.0, -1.0))
     judged = judge_videos(prediction, groups, "majority vote", settings_of())
-    assert judged.rows.tolist() == [0, 1, 2] and judged.labels.tolist() == judged.predicted.tolist() == [REAL, FAKE, FAKE]
+    assert judged.rows.tolist() == [0, 1, 2] and judged.labels.tolist() == judged.predicted.tolist() == [
+        REAL,
+        FAKE,
+        FAKE,
+    ]
 
 
 def test_the_constant_says_what_most_training_videos_are_and_its_balanced_accuracy_is_half():
@@ -282,7 +293,9 @@ def test_a_block_is_20_neighbouring_rows_of_a_class_and_a_file(tmp_path):
     for start, size in zip(starts, sizes):
         block = slice(start, start + size)
         assert len(set(dataset.groups[block])) == len(set(dataset.labels[block])) == 1
-    assert frames.authors_split.train.tolist() == list(range(105)) and frames.authors_split.test.tolist() == list(range(105, 210))
+    assert frames.authors_split.train.tolist() == list(range(105)) and frames.authors_split.test.tolist() == list(
+        range(105, 210)
+    )
     assert len(set(dataset.paths)) == 105  # named after their files, which have one name here
     for may_train, may_test in protocol_masks(frames, settings_of())[0]["by_video"]:
         assert set(dataset.groups[may_train]).isdisjoint(dataset.groups[may_test])
@@ -330,7 +343,11 @@ def test_the_authors_features_give_90_per_cent_by_random_rows_and_86_by_blocks(
 
 def test_the_papers_frames_stand_beside_random_frames_only(published_run):
     lines = [line.replace(" ", "") for line in published_run[1].splitlines() if line.startswith("| paper")]
-    assert lines == ["|paper|randomframes|||82|76|||", "|paper|randomframes|||77|73|||", "|paper|randomframes|||66|76|||"]
+    assert lines == [
+        "|paper|randomframes|||82|76|||",
+        "|paper|randomframes|||77|73|||",
+        "|paper|randomframes|||66|76|||",
+    ]
     assert "blocks of 20 neighbouring rows of a class, by identity is left out" in published_run[1]
 
 
@@ -364,7 +381,10 @@ def plain_run(clone, tmp_path_factory):
 
 def test_a_run_writes_two_figures_and_four_files(plain_run):
     folder = plain_run[0]
-    assert sorted(path.name for path in folder.iterdir()) == [*(f"deepfake_detection_{name}" for name in OUTPUTS), "frames"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        *(f"deepfake_detection_{name}" for name in OUTPUTS),
+        "frames",
+    ]
     for name in "roc", "spectrum":
         assert cv2.imread(str(folder / f"deepfake_detection_{name}.png")).shape[1] == 2160  # two columns at 300 dpi
 
@@ -423,7 +443,9 @@ def test_names_with_identities_have_the_share_of_fakes_left_out(clone, tmp_path)
     reals = [f"real/youtube_c23/{number:03}.mp4" for number in range(6)]
     fakes = [f"fake/{method}_c23/{a:03}_{(a + 1) % 6:03}.mp4" for method in ("Deepfakes", "FaceSwap") for a in range(6)]
     frames = write_frames(tmp_path / "frames", reals + fakes, n_frames=3)
-    printed = train(clone, "--frames-dir", frames, "--sample-sizes", 20, "--n-splits", 2, "--output-dir", tmp_path / "plots")
+    printed = train(
+        clone, "--frames-dir", frames, "--sample-sizes", 20, "--n-splits", 2, "--output-dir", tmp_path / "plots"
+    )
     assert "by identity, 22 % of the frames are left out" in printed  # 4 of 18 videos: 2 methods, 2 ends of a ring
     assert "Table 3. Transfer by identity" in printed
 
@@ -488,12 +510,20 @@ def test_a_wrong_call_ends_in_one_sentence(clone, tmp_path, flags, status, words
 @pytest.mark.parametrize(
     "videos, spoil, words",
     [
-        (PLAIN, lambda frames: (frames / "index.csv").unlink(), "index.csv: not there; run `python extract_video_frames.py`"),
+        (
+            PLAIN,
+            lambda frames: (frames / "index.csv").unlink(),
+            "index.csv: not there; run `python extract_video_frames.py`",
+        ),
         (PLAIN, lambda frames: (frames / "index.csv").write_text("a,b\n"), "not an index of crops"),
         (PLAIN, lambda frames: relabel(frames / "index.csv"), "the label 'false'"),
         (PLAIN[:5], lambda frames: None, "need real and fake crops, found real/videos"),
         ([], lambda frames: None, "need real and fake crops, found no crop at all"),
-        (PLAIN, lambda frames: (frames / PLAIN[0] / "000001.png").write_bytes(b"no"), "more than MAX_UNREADABLE = 0.01"),
+        (
+            PLAIN,
+            lambda frames: (frames / PLAIN[0] / "000001.png").write_bytes(b"no"),
+            "more than MAX_UNREADABLE = 0.01",
+        ),
     ],
     ids=["no index", "another index", "another label", "one class", "nothing", "damaged"],
 )

@@ -1,4 +1,5 @@
 """The Faces-HQ experiment as a user runs it: what it writes, what it says, and how it ends when something is wrong."""
+
 import csv
 import json
 import os
@@ -10,6 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from pictures import by_opencv, by_pillow, colour_picture, picture, write_source
 from PIL import Image
 
 import experiment_data
@@ -18,7 +20,6 @@ from experiment_data import load_experiment_data, sizes_that_fit
 from experiment_results import ROW_KEYS
 from experiment_settings import UsageError, run
 from opencv import cv2
-from pictures import by_opencv, by_pillow, colour_picture, picture, write_source
 from spectrum_dataset import Features, SpectrumDataset
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
@@ -86,7 +87,10 @@ def test_the_results_say_what_was_measured_and_how(first_run, faces, clone):
     assert (results["experiment"], results["built_in_sample"], results["commit"]) == ("faces_hq", False, None)
     settings = results["settings"]
     assert settings["SAMPLE_SIZES"] == [1000, 40, 21] and settings["N_SPLITS"] == 3 and settings["N_BINS"] is None
-    assert Path(clone, settings["DATA_DIR"]).resolve() == faces.resolve() and settings["REAL_SOURCES"] == ["real_a", "real_b"]
+    assert Path(clone, settings["DATA_DIR"]).resolve() == faces.resolve() and settings["REAL_SOURCES"] == [
+        "real_a",
+        "real_b",
+    ]
     assert all(list(row) == list(ROW_KEYS) for row in results["rows"])
     for row in results["rows"]:
         assert row["low"] is None or 0 <= row["low"] <= row["mean"] <= row["high"] <= 1
@@ -110,7 +114,9 @@ def test_table_1_holds_every_classifier_at_the_sizes_that_fit(first_run):
 
 
 def test_table_2_trains_on_each_pair_and_tests_on_the_others(first_run):
-    rows = [row for row in results_of(first_run[0])["rows"] if row["table"] == "transfer" and row["metric"] == "roc_auc"]
+    rows = [
+        row for row in results_of(first_run[0])["rows"] if row["table"] == "transfer" and row["metric"] == "roc_auc"
+    ]
     found = {(*row["train_sources"], *row["test_sources"]) for row in rows if row["classifier"] == "svm_linear"}
     assert len(rows) == 8 and found == {
         ("real_a", "fake_a", "real_b", "fake_b"), ("real_a", "fake_b", "real_b", "fake_a"),
@@ -352,7 +358,11 @@ def fail(faces, tmp_path, monkeypatch, capsys):
         ("--convention centered", 2, "invalid choice: 'centered'"),
         ("--sample-sizes 1000", 1, "real_a: found 12 images, need 250; lower SAMPLE_SIZES"),
         ("--sample-sizes", 1, "SAMPLE_SIZES is empty: name at least one"),
-        ("--sample-sizes 7", 1, "sample size 7 left out: 4 sources with 2 images each need at least 8; raise SAMPLE_SIZES"),
+        (
+            "--sample-sizes 7",
+            1,
+            "sample size 7 left out: 4 sources with 2 images each need at least 8; raise SAMPLE_SIZES",
+        ),
         ("--sample-sizes 3 0", 1, "sample size 0 left out"),
         ("--sample-sizes -5", 1, "sample size -5 left out"),
         ("--n-splits 0", 2, "N_SPLITS is 0: expected at least 1"),
@@ -436,7 +446,11 @@ def test_a_class_with_one_source_leaves_the_transfer_out_and_the_rest_stands(clo
     shutil.copytree(faces, tmp_path / "faces")
     for number in range(12):  # one image of each kind that is read and said, and other sizes
         pixels = colour_picture(number, (64, 80))
-        forms = by_opencv(pixels.astype(np.uint16) * 257), by_pillow(pixels, "JPEG", "CMYK"), by_pillow(pixels, "PNG", "RGBA")
+        forms = (
+            by_opencv(pixels.astype(np.uint16) * 257),
+            by_pillow(pixels, "JPEG", "CMYK"),
+            by_pillow(pixels, "PNG", "RGBA"),
+        )
         (tmp_path / f"faces/real_a/{number:03}.png").write_bytes(forms[number % 3])
     (tmp_path / "faces/fake_a/animated.png").write_bytes(
         by_pillow(pixels, "PNG", save_all=True, append_images=[Image.fromarray(picture())])

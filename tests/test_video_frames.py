@@ -1,4 +1,5 @@
 """The index of the crops, and the identities in the names of videos."""
+
 import os
 
 import pytest
@@ -27,7 +28,7 @@ def test_identities_in_a_name(name, target, source):
 
 
 def test_index_reads_back_as_it_was_written(tmp_path):
-    name = os.fsdecode(b"a, \"b\"\n\xe9 \xc3\xa9.mp4")
+    name = os.fsdecode(b'a, "b"\n\xe9 \xc3\xa9.mp4')
     rows = [
         CropRow(f"real/videos/{name}/000001.png", "real", "videos", name, 1, 0.04, 5, 0, 90, 0.8765, "", ""),
         CropRow("fake/x/004_982.mp4/000010.png", "fake", "x", "004_982.mp4", 10, 0.4, 0, 7, 90, None, "004", "982"),

@@ -1,4 +1,5 @@
 """A file holds the old content or the new one, whatever interrupts the writing."""
+
 import signal
 import subprocess
 import sys

@@ -1,4 +1,5 @@
 """Clips for tests, made by the ffmpeg program of imageio-ffmpeg."""
+
 import subprocess
 from pathlib import Path
 

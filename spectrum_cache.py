@@ -1,0 +1,117 @@
+"""Spectra on disk, in files of 1,000 images that are written whole: a run goes on where the last one stopped."""
+
+import hashlib
+import json
+import time
+import zipfile
+from typing import NamedTuple
+
+import numpy as np
+
+from file_names import shown
+from image_files import IMAGE_HEADER
+from whole_files import whole_file
+
+IMAGES_PER_CACHE_FILE = 1000
+
+
+class Measured(NamedTuple):
+    """What is computed, and cached, of one file."""
+
+    spectrum: np.ndarray
+    header: np.void
+    remarks: tuple[str, ...]
+
+
+class FileKey(NamedTuple):
+    """A file as the cache knows it: changed content shows in size or time."""
+
+    path: str
+    size: int
+    mtime_ns: int
+
+
+class SpectrumCache:
+    """Spectra in `<digest of data folder and features>-<time>.npz`; files are added and never rewritten."""
+
+    def __init__(self, folder, data_dir, features):
+        self.folder = folder
+        self._settings = json.dumps({"data_dir": str(data_dir.resolve())} | vars(features), sort_keys=True)
+        self._prefix = hashlib.sha256(self._settings.encode()).hexdigest()[:8]
+        self._files = sorted(folder.glob(f"{self._prefix}-*.npz"))
+        self._fresh = []
+        self.n_written = 0
+        self._known = set()  # paths with a spectrum of an older state of the file
+        has_others = not self._files and any(folder.glob("[!.]*.npz"))  # a hidden one was cut off by a kill
+        self._settings_changed = "; the cache holds spectra of other settings or folders only" if has_others else ""
+
+    @property
+    def reason(self):
+        """Why something had to be computed, if that is not simply because it is new."""
+        changed = f"; {len(self._known)} of them because the file has changed" if self._known else ""
+        return self._settings_changed + changed
+
+    def find(self, keys):
+        """Return {key: Measured} for those of the keys that are on disk."""
+        wanted = {key.path: key for key in keys}
+        found = {}
+        outdated = set()
+        for file in self._files:
+            try:
+                for key, measured in self._rows(file, wanted):
+                    if wanted[key.path] == key:
+                        found[key] = measured
+                    else:
+                        outdated.add(key.path)
+            except (OSError, ValueError, KeyError, EOFError, IndexError, RuntimeError, MemoryError, zipfile.BadZipFile):
+                print(f"{shown(file)}: damaged, its spectra are computed again")
+        self._known |= outdated - {key.path for key in found}
+        return found
+
+    def add(self, key, measured):
+        """Keep a spectrum; every 1,000 of them go to disk."""
+        self._fresh.append((key, measured))
+        if len(self._fresh) == IMAGES_PER_CACHE_FILE:
+            self.flush()
+
+    def flush(self):
+        """Write what is still in memory."""
+        if not self._fresh:
+            return
+        keys, measured = zip(*self._fresh)
+        with whole_file(self.folder / f"{self._prefix}-{time.time_ns():x}.npz") as temporary:
+            np.savez(
+                temporary,
+                settings=self._settings,
+                paths=json.dumps([key.path for key in keys]),  # JSON holds every file name, also undecodable ones
+                stats=np.array([(key.size, key.mtime_ns) for key in keys], dtype=np.int64),
+                spectra=np.concatenate([row.spectrum for row in measured]),
+                lengths=np.array([len(row.spectrum) for row in measured]),
+                headers=np.array([row.header for row in measured], dtype=IMAGE_HEADER),
+                remarks=np.array([",".join(row.remarks) for row in measured]),
+            )
+        self.n_written += len(self._fresh)
+        self._fresh = []  # only now: an interrupt while writing loses nothing
+
+    def _rows(self, file, wanted):
+        """Yield (key, Measured) of those rows of one file whose path is wanted."""
+        with np.load(file, allow_pickle=False) as arrays:
+            if str(arrays["settings"]) != self._settings:
+                return
+            paths = json.loads(str(arrays["paths"]))
+            if wanted.keys().isdisjoint(paths):
+                return
+            rows = np.split(arrays["spectra"], np.cumsum(arrays["lengths"])[:-1])
+            stats, headers, remarks = arrays["stats"].tolist(), arrays["headers"], arrays["remarks"].tolist()
+            for path, stat, spectrum, header, remark in zip(paths, stats, rows, headers, remarks, strict=True):
+                if path in wanted:
+                    yield (
+                        FileKey(path, *stat),
+                        Measured(spectrum.copy(), header, tuple(filter(None, remark.split(",")))),
+                    )
+
+
+def file_key(data_dir, path):
+    """Return the key of a file, (path, size, time of change)."""
+    status = (data_dir / path).stat()
+    return FileKey(path, status.st_size, status.st_mtime_ns)

@@ -1,0 +1,166 @@
+"""Splits that do not leak: no group, and if asked no person, on both sides; equal numbers of every source."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from spectrum_dataset import FAKE, REAL, SpectrumDataset
+
+
+class Split(NamedTuple):
+    """Row numbers of one split."""
+
+    train: np.ndarray
+    test: np.ndarray
+
+
+def random_splits(dataset: SpectrumDataset, n_samples: int, test_share: float, n_splits: int, seed: int) -> list[Split]:
+    """Return splits of `n_samples` rows, drawn anew each time, with equal numbers of every source on either side.
+
+    No group stands on both sides. Where a source has too few rows on one side, all sources get fewer there.
+    """
+    splits = []
+    for split_seed in range(seed, seed + n_splits):
+        in_test = held_out_rows(dataset.sources, dataset.groups, test_share, split_seed)
+        splits.append(equal_split(dataset.sources, ~in_test, in_test, n_samples, test_share, split_seed))
+    return splits
+
+
+def source_splits(
+    dataset: SpectrumDataset,
+    trained: Sequence[str],
+    tested: Sequence[str],
+    test_share: float,
+    n_splits: int,
+    seed: int,
+) -> list[Split]:
+    """Return splits that train on some sources and test on others, with equal numbers of each source.
+
+    Where rows have groups, no group stands on both sides of a split, and there are `n_splits` of them; images that are
+    independent make one split, of all rows.
+    """
+    n_rows = len(dataset)
+    splits = []
+    for split_seed in range(seed, seed + n_splits) if dataset.is_grouped else [seed]:
+        train = test = np.ones(n_rows, dtype=bool)
+        if dataset.is_grouped:
+            test = held_out_rows(dataset.sources, dataset.groups, test_share, split_seed)
+            train = ~test
+        splits.append(
+            Split(
+                _equal_rows(dataset.sources, trained, train, n_rows, split_seed),
+                _equal_rows(dataset.sources, tested, test, n_rows, split_seed),
+            )
+        )
+    return splits
+
+
+def held_out_rows(sources: Sequence, groups: Sequence, test_share: float, seed: int) -> np.ndarray:
+    """Return which rows a split may test on: whole groups only, drawn alike from all sources.
+
+    Parameters
+    ----------
+    sources, groups : (n_rows,) str
+        Groups that have rows of the same sources form a stratum: images of their own (each a group) are stratified by
+        source, photographs that stand in every source form one stratum.
+    test_share : float
+        Of the groups of each stratum; at least one of them, never all.
+    seed : int
+
+    Returns
+    -------
+    ndarray of bool, (n_rows,)
+        The others are the rows to train on.
+
+    Raises
+    ------
+    ValueError
+        A stratum has only one group: it cannot stand on both sides.
+    """
+    names, group_numbers = np.unique(groups, return_inverse=True)
+    source_numbers = np.unique(sources, return_inverse=True)[1]
+    presence = np.zeros((len(names), source_numbers.max() + 1), dtype=bool)
+    presence[group_numbers, source_numbers] = True
+    strata = np.unique(presence, axis=0, return_inverse=True)[1].ravel()
+    random = np.random.default_rng(seed)
+    in_test = np.zeros(len(names), dtype=bool)
+    for stratum in range(strata.max() + 1):
+        members = random.permutation(np.flatnonzero(strata == stratum))
+        if len(members) == 1:
+            raise ValueError(f"{names[members[0]]} is the only group of its sources: it cannot be split")
+        in_test[members[: np.clip(round(test_share * len(members)), 1, len(members) - 1)]] = True
+    return in_test[group_numbers]
+
+
+def held_out_identities(
+    labels: np.ndarray, identities: Sequence[set[str]], test_share: float, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return which rows may be trained and tested on so that no person stands on both sides.
+
+    A fake shows two identities, the target's and the source's, and few sets fall into parts that share none: so whole
+    identities are drawn for the test, and a fake whose two fall on different sides is left out.
+
+    Parameters
+    ----------
+    labels : (n_rows,) REAL or FAKE
+    identities : (n_rows,) sets of str, none empty
+    test_share : float
+        Of the identities. They are drawn a fake at a time, both of its identities together, so that fakes are left.
+    seed : int
+
+    Returns
+    -------
+    may_train, may_test : ndarray of bool, (n_rows,)
+        Rows with neither are the ones left out.
+
+    Raises
+    ------
+    ValueError
+        No draw in 1,000 left both classes on both sides.
+    """
+    random = np.random.default_rng(seed)
+    fakes = sorted({tuple(sorted(identities[row])) for row in np.flatnonzero(labels == FAKE)})
+    n_wanted = max(2, round(test_share * len(set().union(*identities))))
+    for _ in range(1000):
+        tested = set()
+        for number in random.permutation(len(fakes)):
+            if len(tested) >= n_wanted:
+                break
+            tested |= set(fakes[number])
+        may_test = np.array([own <= tested for own in identities])
+        may_train = np.array([own.isdisjoint(tested) for own in identities])
+        if all(np.any(side & (labels == label)) for side in (may_train, may_test) for label in (REAL, FAKE)):
+            return may_train, may_test
+    raise ValueError("no draw of identities leaves real and fake videos on both sides")
+
+
+def equal_split(
+    sources: np.ndarray, may_train: np.ndarray, may_test: np.ndarray, n_samples: int, test_share: float, seed: int
+) -> Split:
+    """Return a split of at most `n_samples` rows, equal numbers of every source on either side.
+
+    Parameters
+    ----------
+    sources : (n_rows,) str
+    may_train, may_test : (n_rows,) bool
+    n_samples : int
+        In total. Where a source has too few rows on one side, all sources get fewer there.
+    test_share : float
+    seed : int
+    """
+    names = np.unique(sources)
+    n_each = n_samples // len(names)
+    n_test = np.clip(round(test_share * n_each), 1, n_each - 1)
+    n_train = n_each - n_test
+    return Split(
+        _equal_rows(sources, names, may_train, n_train, seed), _equal_rows(sources, names, may_test, n_test, seed)
+    )
+
+
+def _equal_rows(sources, names, allowed, n_wanted, seed):
+    """Return rows drawn from those allowed, the same number (`n_wanted` if there are as many) of each named source."""
+    random = np.random.default_rng(seed)
+    candidates = [random.permutation(np.flatnonzero(allowed & (sources == name))) for name in names]
+    n_each = min(n_wanted, *map(len, candidates))
+    return np.sort(np.concatenate([rows[:n_each] for rows in candidates]))
