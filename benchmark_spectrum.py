@@ -7,8 +7,7 @@ ratio the median of the ratios within a turn. In the same run the spectra are co
     python benchmark_spectrum.py                                    # on images that it makes itself
     python benchmark_spectrum.py --images-dir data/faces_hq
 
-Writes its section of plots/benchmark.md. On two otherwise idle cores, 1024x1024, as ratios to the straightforward code
-on one thread (16 images, 9 turns): float64 7.7 on one thread and 12 on two, float32 11 and 18.
+Writes its section of plots/benchmark.md.
 """
 
 import json
@@ -33,8 +32,9 @@ from experiment_results import markdown_table, write_text
 from experiment_settings import REPOSITORY, ExperimentError, UsageError, read_settings, run
 from image_files import UnreadableImage, list_images, read_gray
 from opencv import cv2
-from radial_spectrum import SMALLEST_SIDE, spectrum_radii
+from radial_spectrum import SMALLEST_SIDE
 from spectrum_dataset import Features
+from worker_threads import in_threads
 
 # data
 IMAGES_DIR: Path | None = None  # folder of images, searched recursively; none: JPEGs made for the purpose
@@ -81,11 +81,8 @@ def find_images(folder, n_images):
         raise UsageError(f"{folder}: found no image, need at least one")
     for path in paths:
         try:
-            gray = read_gray(path).gray
-            spectrum_radii(gray.shape)  # refuses what is too small
-            if gray.min() == gray.max():
-                raise UnreadableImage("blank")
-        except (UnreadableImage, ValueError) as reason:
+            Features().spectrum(read_gray(path).gray)
+        except UnreadableImage as reason:
             raise ExperimentError(f"{path}: {reason}; take it out of the folder") from None
     return paths
 
@@ -162,10 +159,7 @@ def measure_speeds(paths, thread_counts, n_repeats):
 
 def run_way(way, paths, n_threads):
     """Go through the files as `load_spectra` does, threads over files."""
-    results = joblib.Parallel(n_jobs=n_threads, prefer="threads", return_as="generator")(
-        joblib.delayed(way)(path) for path in paths
-    )
-    for _ in results:
+    for _ in in_threads(way, paths, n_threads):
         pass
 
 

@@ -19,7 +19,8 @@ import scipy.fft
 from experiment_settings import UsageError, read_settings, run
 from file_names import figure_name, figure_title, printable
 from image_files import UnreadableImage, read_gray
-from radial_spectrum import log_power_plane, radial_spectrum
+from radial_spectrum import log_power_plane
+from spectrum_dataset import Features
 
 CONVENTION: Literal["published", "centred"] = "published"  # "centred" has DC at the centre and keeps every ring
 CUT_OFF: float = 0.5  # the last panel keeps what lies above: 0 is DC, 0.71 Nyquist along rows and columns, 1 the corner
@@ -31,12 +32,7 @@ def draw_image(path, settings):
     from spectrum_plots import image_figure  # matplotlib takes half a second, which --help need not wait for
 
     gray = read_gray(path).gray
-    if gray.min() == gray.max():
-        raise UnreadableImage(f"blank: every pixel is {gray[0, 0]}")
-    try:
-        spectrum = radial_spectrum(gray, settings.convention)
-    except ValueError as too_small:
-        raise UnreadableImage(str(too_small)) from None
+    spectrum = Features(settings.convention).spectrum(gray)
     figure_path = settings.output_dir / figure_name(path)
     image_figure(
         figure_path,

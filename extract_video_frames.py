@@ -39,6 +39,7 @@ from face_crops import (
     face_crops,
     sampled_frames,
 )
+from file_names import shown
 from opencv import cv2
 from video_frames import COMPRESSIONS, INDEX_NAME, SAMPLE_FRAMES_DIR, CropRow, identities, write_index
 from whole_files import whole_file
@@ -249,11 +250,6 @@ def report(videos: list[Video], records: dict[str, dict], settings: SimpleNamesp
         f"{shown(settings.frames_dir / INDEX_NAME)}: {n_crops['real']} real and {n_crops['fake']} fake crops of "
         f"{len(videos) - len(skipped)} videos, {len(skipped)} skipped"
     )
-
-
-def shown(path: Path) -> Path:
-    """Return a path as a reader of the terminal wants it: from the current folder if it lies below."""
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def main():
