@@ -30,6 +30,7 @@ from tqdm import tqdm
 
 from experiment_results import markdown_table, write_text
 from experiment_settings import REPOSITORY, ExperimentError, UsageError, read_settings, run
+from file_names import shown
 from image_files import UnreadableImage, list_images, read_gray
 from opencv import cv2
 from radial_spectrum import SMALLEST_SIDE
@@ -249,7 +250,7 @@ def main():
     write_section(settings.output_dir / "benchmark.md", HEADING, text)
     if settings.frames_dir:
         write_section(settings.output_dir / "benchmark.md", VIDEO_HEADING, video_speed(settings.frames_dir))
-    print(f"written: {settings.output_dir / 'benchmark.md'}")
+    print(f"written: {shown(settings.output_dir / 'benchmark.md')}")
 
 
 if __name__ == "__main__":
