@@ -56,6 +56,14 @@ class ExperimentData(NamedTuple):
         """Whether the numbers are of the built-in sample and say nothing about the data set of the experiment."""
         return self.kind == "built_in_sample"
 
+    def figure_title(self, name: str) -> str:
+        """Return what stands above the figures of an experiment: its name, and what was really measured."""
+        return {
+            "images": f"{name} experiment",
+            "published_features": f"{name} experiment on the authors' features",
+            "built_in_sample": f"Built-in sample (not {name})",
+        }[self.kind]
+
     def output_dir(self, settings: SimpleNamespace) -> Path:
         """Return the folder to write to: OUTPUT_DIR itself for images only, so that nothing overwrites their results."""
         return settings.output_dir if self.kind == "images" else settings.output_dir / self.kind

@@ -72,8 +72,12 @@ def write_experiment(
         remarks = [*remarks, f"{len(dataset.skipped)} files skipped: {_skipped_text(dataset.skipped)}"]
     remarks = [*remarks, *dataset.remarks]
     counts = ", ".join(f"{name} {n}" for name, n in dataset.counts().items())
-    sample = " on the built-in sample: no reproduction of the paper" if data.is_sample else ""
-    text = f"# {title}{sample}\n\n{len(dataset)} spectra of {dataset.spectra.shape[1]} values: {counts}.\n"
+    measured_on = {
+        "images": "",
+        "published_features": " on the authors' features",
+        "built_in_sample": " on the built-in sample: no reproduction of the paper",
+    }[data.kind]
+    text = f"# {title}{measured_on}\n\n{len(dataset)} spectra of {dataset.spectra.shape[1]} values: {counts}.\n"
     text += "".join(f"\n{caption}\n\n{table}\n" for caption, table in tables)
     text += "".join(f"\nNote: {remark}\n" for remark in remarks)
     print("\n" + text)

@@ -202,7 +202,7 @@ def main():
         from spectrum_plots import control_figure, spectrum_figure  # matplotlib takes half a second to load
 
         weights = standardised_weights(data.dataset, classifiers["svm_linear"])
-        title = "Built-in sample (not CelebA)" if data.is_sample else "CelebA experiment"
+        title = data.figure_title("CelebA")
         spectrum_figure(folder / "celeba_spectrum.png", data.dataset, features, weights, "Linear SVM", title)
         if has_controls:
             control_figure(folder / "celeba_control.png", rows, ("control", "alike"), CLASSIFIER_NAMES, title)

@@ -460,7 +460,7 @@ def main():
     with stopwatch("figures"):
         from spectrum_plots import roc_figure, spectrum_figure  # matplotlib takes half a second to load
 
-        title = "Built-in sample (not DeepFakeDetection)" if data.is_sample else "DeepFakeDetection experiment"
+        title = data.figure_title("DeepFakeDetection")
         weights = standardised_weights(data.dataset, fitted_classifiers(settings)["logistic_regression"])
         spectrum_figure(
             folder / "deepfake_detection_spectrum.png", data.dataset, features, weights, "Logistic regression", title

@@ -191,7 +191,7 @@ def main():
         from spectrum_plots import crops_figure, spectrum_figure  # matplotlib takes half a second to load
 
         weights = standardised_weights(data.dataset, linear_classifiers(settings)["svm_linear"])
-        title = "Built-in sample (not Faces-HQ)" if data.is_sample else "Faces-HQ experiment"
+        title = data.figure_title("Faces-HQ")
         if data.is_sample:
             crops_figure(folder / "crops.png", sample_crops(data.dataset), data.dataset, features, sample_credit())
         spectrum_figure(folder / "faces_hq_spectrum.png", data.dataset, features, weights, "Linear SVM", title)

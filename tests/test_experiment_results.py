@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import experiment_results
+from experiment_data import ExperimentData
 from experiment_results import (
     ROW_KEYS,
     cell,
@@ -42,7 +43,7 @@ def data():
     skipped, remarks = [(AWKWARD[4], "empty file")], ["turned"]
     labels = np.array([0, 0, 1, 1])
     dataset = SpectrumDataset(np.zeros((4, 7)), labels, sources, sources, AWKWARD[1:], None, skipped, remarks)
-    return SimpleNamespace(dataset=dataset, is_sample=False)
+    return ExperimentData(dataset, "images", (4,))
 
 
 @pytest.fixture
@@ -50,10 +51,18 @@ def written(tmp_path, data, capsys):
     """Return a function that writes an experiment, and gives its results file and what was printed."""
 
     def write(**changes):
-        vars(data).update(changes)
         settings = SimpleNamespace(seed=0, data_dir=tmp_path, n_bins=None, sample_sizes=(100, 20))
         rows = rows_of([0, 1, 1, 1]) + rows_of([0, 0, 1, 1], train_sources=["a"], test_sources=["b", "c"])
-        write_experiment(tmp_path / "plots", "test", "Test", data, settings, rows, [("Table 1", "| a |")], ["left out"])
+        write_experiment(
+            tmp_path / "plots",
+            "test",
+            "Test",
+            data._replace(**changes),
+            settings,
+            rows,
+            [("Table 1", "| a |")],
+            ["left out"],
+        )
         return json.loads((tmp_path / "plots/test_results.json").read_text()), capsys.readouterr().out
 
     return write
@@ -81,11 +90,18 @@ def test_what_is_printed_is_what_the_md_file_holds(written, tmp_path):
         assert words in text
 
 
-@pytest.mark.parametrize("is_sample", [True, False])
-def test_the_sample_is_named_in_the_title_and_the_results(written, is_sample):
-    results, printed = written(is_sample=is_sample)
-    assert results["built_in_sample"] is is_sample
-    assert ("built-in sample: no reproduction of the paper" in printed.splitlines()[1]) is is_sample
+@pytest.mark.parametrize(
+    "kind, words",
+    [
+        ("images", "# Test"),
+        ("built_in_sample", "# Test on the built-in sample: no reproduction of the paper"),
+        ("published_features", "# Test on the authors' features"),
+    ],
+)
+def test_what_was_measured_is_named_in_the_title_and_the_results(written, kind, words):
+    results, printed = written(kind=kind)
+    assert results["built_in_sample"] is (kind == "built_in_sample")
+    assert printed.splitlines()[1] == words
 
 
 def test_the_csv_file_holds_the_rows_without_the_single_splits(tmp_path):
