@@ -42,7 +42,7 @@ IMAGES_DIR: Path | None = None  # folder of images, searched recursively; none: 
 N_IMAGES: int = 32  # at most; of a folder the first ones
 SIDE: int = 1024  # pixels, of the images made
 JPEG_QUALITY: int = 75  # of the images made; they then decode as fast as photographs of that quality, 3.5 ms
-SEED: int = 0
+SEED: int = 0  # of the noise in the images made
 FRAMES_DIR: Path | None = None  # what extract_video_frames.py wrote: adds how fast that was, as a section of its own
 
 # measurement
@@ -50,7 +50,7 @@ N_REPEATS: int = 7  # turns of each way
 N_THREADS: int = -1  # beside one thread; -1: one per core
 
 # output
-OUTPUT_DIR: Path = Path("plots")
+OUTPUT_DIR: Path = Path("plots")  # for benchmark.md
 
 HEADING = "## Images to spectra"
 VIDEO_HEADING = "## Videos to face crops"

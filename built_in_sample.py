@@ -91,11 +91,6 @@ STAMP = "made_by.json"
 LEFT_OVER_AFTER = 3600  # seconds without a change, after which a temporary folder is nobody's
 
 
-def credit_lines() -> list[str]:
-    """Return one line of credit for each photograph, as `china: danielbuechele, CC BY 2.0, https://...`."""
-    return [f"{photo.name}: {photo.author}, {photo.licence}, {photo.link}" for photo in PHOTOGRAPHS]
-
-
 def photograph_of(path: Path | str) -> str:
     """Return the photograph, which is the group, that a crop, a clip or a frame of a clip was made from."""
     return Path(path).stem.split("_")[0]
@@ -328,7 +323,7 @@ def _build(folder, write_photograph, packages):
     with _whole_folder(folder) as partial, threadpool_limits(1), ThreadPoolExecutor(os.cpu_count()) as pool:
         names = [photo.name for photo in PHOTOGRAPHS]
         made = pool.map(lambda name: write_photograph(name, partial), names)
-        for _ in tqdm(made, f"making {folder.name}", len(names), unit="photograph"):
+        for _ in tqdm(made, f"making {folder.name}", len(names), unit="photograph", disable=None):
             pass
         n_files = sum(1 for _ in partial.glob("*/*"))
         (partial / STAMP).write_text(json.dumps({"maker": maker, "n_files": n_files}) + "\n")

@@ -150,21 +150,61 @@ def compare_classifiers(
         For each of `classifiers`; k-means as published (fitted and scored on all rows of a split) and "held_out"; the
         majority class; and, where there are headers, what a decision tree makes of nothing but them.
     """
+    keys = {"table": "sample_sizes", **keys}
+    everything = [Split(used, used) for used in map(np.concatenate, splits)]
+    k_means = {"k_means": lambda: KMeansDetector(seed)}
+    rows = score_classifiers(dataset, splits, classifiers, n_threads, protocol=protocol, **keys)
+    rows += score_classifiers(dataset, everything, k_means, n_threads, protocol="published", **keys)
+    rows += score_classifiers(dataset, splits, k_means, n_threads, protocol="held_out", **keys)
+    return rows + score_baselines(dataset, splits, seed, n_threads, protocol=protocol, **keys)
+
+
+def score_baselines(
+    dataset: SpectrumDataset, splits: Sequence[Split], seed: int, n_threads: int = -1, **keys
+) -> list[dict]:
+    """Return the rows of the majority class, and of a decision tree on nothing but the headers if there are any."""
+    rows = score_classifiers(dataset, splits, {"majority_class": majority_class}, n_threads, **keys)
+    if dataset.headers is None:
+        return rows
+    columns = header_features(dataset.headers)
+    return rows + score_classifiers(
+        dataset, splits, {"headers_only": lambda: headers_only(seed)}, n_threads, columns, **keys
+    )
+
+
+def score_classifiers(
+    dataset: SpectrumDataset,
+    splits: Sequence[Split],
+    classifiers: dict[str, Callable],
+    n_threads: int = -1,
+    columns: np.ndarray | None = None,
+    **keys,
+) -> list[dict]:
+    """Return the rows of classifiers over some splits.
+
+    Parameters
+    ----------
+    dataset : SpectrumDataset
+    splits : sequence of Split
+    classifiers : dict of str to callable
+        Name -> () -> classifier.
+    n_threads : int
+    columns : (n_rows, n_columns) float, optional
+        What they are fitted to; default the spectra.
+    **keys
+        Further keys of the rows: `table`, `protocol`, `n_samples`, ...
+
+    Returns
+    -------
+    list of dict
+        See `metrics.result_rows`; where images share groups, those are what the intervals are over.
+    """
+    columns = dataset.spectra if columns is None else columns
     groups = dataset.groups if dataset.is_grouped else None
-
-    def rows_of(name, make_classifier, features, splits, protocol):
-        predictions = predict_splits(make_classifier, features, dataset.labels, splits, n_threads)
-        return result_rows(predictions, groups, table="sample_sizes", protocol=protocol, classifier=name, **keys)
-
     rows = []
     for name, make_classifier in classifiers.items():
-        rows += rows_of(name, make_classifier, dataset.spectra, splits, protocol)
-    everything = [Split(rows_used, rows_used) for rows_used in map(np.concatenate, splits)]
-    rows += rows_of("k_means", lambda: KMeansDetector(seed), dataset.spectra, everything, "published")
-    rows += rows_of("k_means", lambda: KMeansDetector(seed), dataset.spectra, splits, "held_out")
-    rows += rows_of("majority_class", majority_class, dataset.spectra, splits, protocol)
-    if dataset.headers is not None:
-        rows += rows_of("headers_only", lambda: headers_only(seed), header_features(dataset.headers), splits, protocol)
+        predictions = predict_splits(make_classifier, columns, dataset.labels, splits, n_threads)
+        rows += result_rows(predictions, groups, classifier=name, **keys)
     return rows
 
 

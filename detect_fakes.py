@@ -59,7 +59,7 @@ PLOT: bool = False  # draw a figure of each file
 OUTPUT_DIR: Path = Path("plots/detected")  # for the figures
 SAVE_SPECTRA: Path | None = None  # write the spectra that judge there, to give them to others
 
-REMARKS = {  # of `spectrum_dataset.read_gray`; a grey image is as good as a coloured one
+REMARKS = {  # of `image_files.read_gray`; a grey image is as good as a coloured one
     "16-bit": "16 bits a channel, reduced to 8",
     "alpha": "transparency ignored",
     "CMYK": "CMYK, converted to grey",

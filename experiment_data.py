@@ -32,7 +32,7 @@ _ALLOWED_VALUES = {  # of those constants that a script has
 
 SAMPLE_FOLDER = REPOSITORY / "data/built_in_sample/images"
 ALL_IMAGES = 10**9
-SHOWN_PHOTOGRAPHS = ("astronaut", "camera", "chelsea", "china", "coffee")
+SHOWN_PHOTOGRAPHS = ("astronaut", "chelsea", "china", "coffee", "coins")
 
 
 class ExperimentData(NamedTuple):
@@ -56,12 +56,13 @@ class ExperimentData(NamedTuple):
         """Whether the numbers are of the built-in sample and say nothing about the data set of the experiment."""
         return self.kind == "built_in_sample"
 
-    def figure_title(self, name: str) -> str:
+    def figure_title(self, name: str, alteration: str = "") -> str:
         """Return what stands above the figures of an experiment: its name, and what was really measured."""
+        altered = f", every image altered first: {alteration}" if alteration else ""
         return {
-            "images": f"{name} experiment",
+            "images": f"{name} experiment, {len(self.dataset)} images{altered}",
             "published_features": f"{name} experiment on the authors' features",
-            "built_in_sample": f"Built-in sample (not {name})",
+            "built_in_sample": f"Built-in sample (not {name}){altered}",
         }[self.kind]
 
     def output_dir(self, settings: SimpleNamespace) -> Path:
@@ -75,6 +76,8 @@ def check_values(settings: SimpleNamespace) -> None:
         value = getattr(settings, name.lower(), None)
         if name.lower() in vars(settings) and not is_allowed(value):
             raise UsageError(f"{name} is {value}: expected {expected}")
+    if settings.output_dir.exists() and not settings.output_dir.is_dir():
+        raise UsageError(f"{settings.output_dir}: a file, expected a folder; set OUTPUT_DIR or --output-dir")
 
 
 def load_experiment_data(
@@ -150,6 +153,7 @@ def load_experiment_data(
     dataset = load(features)
     if not is_sample:
         return ExperimentData(dataset, "images", settings.sample_sizes, load)
+    dataset.remarks.clear()  # that they are grey, which is how they were made
     sources_of_table = dataset.of_sources(SAMPLE_REALS + SAMPLE_FAKES)
     own_sizes = (len(sources_of_table), 100, 20)
     sizes = own_sizes if settings.sample_sizes == default_sizes else settings.sample_sizes

@@ -51,6 +51,7 @@ def write_experiment(
     rows: Sequence[dict],
     tables: Sequence[tuple[str, str]],
     remarks: Sequence[str],
+    figures: Sequence[str] = (),
 ) -> None:
     """Print the tables of an experiment and write them, its results and the list of its files, each whole.
 
@@ -62,10 +63,12 @@ def write_experiment(
     data : ExperimentData
     settings : SimpleNamespace
     rows : sequence of dict
-        From `classification.result_rows`. In the results every row gets all of ROW_KEYS, None where it has none.
+        From `metrics.result_rows`. In the results every row gets all of ROW_KEYS, None where it has none.
     tables : sequence of (caption, Markdown table)
     remarks : sequence of str
         What was left out, changed or is to be known, printed under the tables.
+    figures : sequence of str
+        Names of the figures that this run has written there; those of an older run are removed.
     """
     dataset = data.dataset
     if dataset.skipped:
@@ -95,8 +98,11 @@ def write_experiment(
         "rows": [dict.fromkeys(ROW_KEYS) | row for row in rows],
     }
     write_text(folder / f"{experiment}_results.json", _json_text(results))
-    written = sorted(path.name for path in folder.glob(f"{experiment}_*") if path.is_file())
-    print(f"written into {shown(folder)}: {', '.join(written)}")
+    for figure in folder.glob(f"{experiment}_*.png"):
+        if figure.name not in figures:  # of an older run, of something that this one did not measure
+            figure.unlink()
+    tables_and_lists = (f"{experiment}_{name}" for name in ("accuracy.md", "accuracy.csv", "results.json", "files.txt"))
+    print(f"written into {shown(folder)}: {', '.join([*figures, *tables_and_lists])}")
 
 
 def headers_warning(rows: Sequence[dict]) -> list[str]:

@@ -20,6 +20,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -43,6 +44,7 @@ from file_names import shown
 from opencv import cv2
 from video_frames import COMPRESSIONS, INDEX_NAME, SAMPLE_FRAMES_DIR, CropRow, identities, write_index
 from whole_files import whole_file
+from worker_threads import in_threads
 
 # data
 VIDEOS_DIR: Path | None = None  # folder of videos; none: data/faceforensics, else the built-in sample
@@ -75,7 +77,7 @@ class Video(NamedTuple):
 
 def choose_input(settings: SimpleNamespace) -> SimpleNamespace:
     """Return the settings with VIDEOS_DIR filled in; those of the sample where no data is there."""
-    if settings.frames_per_video < 1 or settings.face_margin <= 0 or settings.n_threads == 0:
+    if settings.frames_per_video < 1 or not settings.face_margin > 0 or settings.n_threads == 0:
         raise UsageError("FRAMES_PER_VIDEO must be at least 1, FACE_MARGIN above 0 and N_THREADS not 0")
     if settings.videos_dir or OFFICIAL_FOLDER.is_dir():
         chosen = {"videos_dir": settings.videos_dir or OFFICIAL_FOLDER}
@@ -209,12 +211,10 @@ def extract_all(videos: list[Video], settings: SimpleNamespace) -> dict[str, dic
     (settings.frames_dir / INDEX_NAME).unlink(missing_ok=True)  # it would name crops that are about to change
     start = time.perf_counter()
     records, spent = {}, Counter()
-    work = joblib.Parallel(n_jobs=settings.n_threads, prefer="threads", return_as="generator")(
-        joblib.delayed(extract)(video, settings) for video in videos
-    )
-    for video, record in zip(videos, tqdm(work, "videos", len(videos), unit="video", disable=None)):
-        spent += record.pop("spent")
-        records[video.folder] = record
+    with closing(in_threads(lambda video: extract(video, settings), videos, settings.n_threads)) as work:
+        for video, record in zip(videos, tqdm(work, "videos", len(videos), unit="video", disable=None)):
+            spent += record.pop("spent")
+            records[video.folder] = record
     seconds = time.perf_counter() - start
     shutil.rmtree(settings.frames_dir / PARTIAL_NAME)
     speed = {

@@ -120,7 +120,7 @@ def _read_header(content):
 
 
 def _header_remarks(image, content) -> Iterator[str]:
-    """Yield the keys of `_REMARKS` that an opened image calls for."""
+    """Yield the keys of `spectrum_dataset._REMARKS` that an opened image calls for."""
     bits = 16 if image.mode.startswith("I;16") else 8
     if image.format == "PNG":  # Pillow opens 16-bit colour as 8-bit
         bits = content[24]

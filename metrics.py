@@ -100,24 +100,31 @@ def intervals(predictions: Sequence[Prediction], groups: np.ndarray | None = Non
     Accuracy and recalls on independent rows: Wilson's interval of the mean value and the size of **one** test set,
     since the splits test the same images again and again; the balanced accuracy combines those of the two recalls by
     Newcombe's square-and-add method ("Interval Estimation for the Difference Between Independent Proportions", 1998).
-    Rows with groups, and the ROC AUC: percentiles of a bootstrap that draws groups (or rows) anew and takes the mean
-    over the splits; with fewer than some ten groups it is too narrow. Undefined, (NaN, NaN), are the average precision,
-    the equal error rate, and a bootstrap whose draws all give the same: it knows no more than that no error occurred.
+
+    Rows with groups, and the ROC AUC: percentiles of a bootstrap that draws the groups (or rows) of all tests anew and
+    divides sums over the splits, widened about its mean by Student's t and sqrt(G / (G - 1)) for G groups. In
+    simulations with a known truth it held 88 % instead of 95 % at 11 groups, 92 % at 50: still too narrow for few.
+
+    Undefined, (NaN, NaN), are the average precision, the equal error rate, and a bootstrap whose draws all give the
+    same: it knows no more than that no error occurred.
     """
     test_rows = np.unique(np.concatenate([prediction.rows for prediction in predictions]))
     names, group_of_row = np.unique(test_rows if groups is None else groups[test_rows], return_inverse=True)
+    n_groups = len(names)
     random = np.random.default_rng(0)
-    draws = random.multinomial(len(names), np.full(len(names), 1 / len(names)), _N_BOOTSTRAP).astype(np.float64)
-    resampled = [
-        _weighted_metrics(prediction, draws[:, group_of_row[np.searchsorted(test_rows, prediction.rows)]])
+    draws = random.multinomial(n_groups, np.full(n_groups, 1 / n_groups), _N_BOOTSTRAP).astype(np.float64)
+    parts = [
+        _weighted_parts(prediction, draws[:, group_of_row[np.searchsorted(test_rows, prediction.rows)]])
         for prediction in predictions
     ]
-    tail = (1 - _CONFIDENCE) / 2
+    with np.errstate(invalid="ignore"):  # 0 / 0 where a class was not drawn
+        values = {metric: np.divide(*np.sum([part[metric] for part in parts], axis=0)) for metric in parts[0]}
+    values["balanced_accuracy"] = (values["recall_real"] + values["recall_fake"]) / 2
     limits = dict.fromkeys(METRICS, (np.nan, np.nan))
-    for metric in resampled[0]:
-        values = np.ma.masked_invalid([split[metric] for split in resampled]).mean(axis=0).compressed()
-        if len(values) and np.ptp(values) > 1e-12:
-            limits[metric] = tuple(np.quantile(values, [tail, 1 - tail]))
+    for metric, drawn in values.items():
+        drawn = drawn[np.isfinite(drawn)]
+        if len(drawn) and np.ptp(drawn) > 1e-12:
+            limits[metric] = _widened(drawn, n_groups)
     return limits | (_independent_intervals(predictions) if groups is None else {})
 
 
@@ -154,23 +161,28 @@ def _independent_intervals(predictions):
     return limits
 
 
-def _weighted_metrics(prediction, weights):
-    """Return {metric: (n_draws,)} of one split, each row counted as often as `weights` (n_draws, n_test) says."""
+def _weighted_parts(prediction, weights):
+    """Return {metric: (numerator, denominator)}, each row counted as often as `weights` (n_draws, n_test) says."""
     correct = prediction.predicted == prediction.labels
     real, fake = (np.flatnonzero(prediction.labels == label) for label in (REAL, FAKE))
     wins = np.heaviside(prediction.scores[fake, None] - prediction.scores[real], 0.5)  # fake above real; a tie is half
-    with np.errstate(invalid="ignore"):  # 0 / 0 where a class was not drawn
-        recall_real, recall_fake = (
-            weights[:, rows] @ correct[rows] / weights[:, rows].sum(axis=1) for rows in (real, fake)
-        )
-        pairs = weights[:, fake].sum(axis=1) * weights[:, real].sum(axis=1)
-        return {
-            "accuracy": weights @ correct / weights.sum(axis=1),
-            "balanced_accuracy": (recall_real + recall_fake) / 2,
-            "recall_real": recall_real,
-            "recall_fake": recall_fake,
-            "roc_auc": ((weights[:, fake] @ wins) * weights[:, real]).sum(axis=1) / pairs,
-        }
+    n_real, n_fake = (weights[:, rows].sum(axis=1) for rows in (real, fake))
+    return {
+        "accuracy": (weights @ correct, weights.sum(axis=1)),
+        "recall_real": (weights[:, real] @ correct[real], n_real),
+        "recall_fake": (weights[:, fake] @ correct[fake], n_fake),
+        "roc_auc": (((weights[:, fake] @ wins) * weights[:, real]).sum(axis=1), n_fake * n_real),
+    }
+
+
+def _widened(drawn, n_groups):
+    """Return the percentiles of bootstrap values, as far from their mean as so few groups call for."""
+    from scipy.special import stdtrit
+
+    upper = (1 + _CONFIDENCE) / 2
+    stretch = stdtrit(n_groups - 1, upper) / NormalDist().inv_cdf(upper) * np.sqrt(n_groups / (n_groups - 1))
+    limits = drawn.mean() + stretch * (np.quantile(drawn, [1 - upper, upper]) - drawn.mean())
+    return tuple(limits.clip(0, 1))
 
 
 def _equal_error_rate(false_alarms, misses):

@@ -75,7 +75,7 @@ def save_run(
 ) -> None:
     """Save the spectra of a run where `detect_fakes.py` looks for them, and print where that is.
 
-    Of the authors' own features nothing is saved: no image is known to have them.
+    Of the authors' own features, and of altered images, nothing is saved: no new image could be compared with them.
 
     Parameters
     ----------
@@ -90,6 +90,9 @@ def save_run(
         What must not stand on both sides of a split; default those of the dataset.
     """
     if data.kind == "published_features":
+        return
+    if features.alteration:  # an image to be judged comes unaltered: its spectrum would not compare
+        print("the spectra of altered images are not kept for detect_fakes.py")
         return
     path = spectra_path(experiment, data.is_sample)
     dataset = data.dataset if groups is None else SpectrumDataset(**vars(data.dataset) | {"groups": np.array(groups)})

@@ -39,13 +39,13 @@ def frequency_axis(dataset: SpectrumDataset, features: Features) -> tuple[np.nda
     """
     n_bins = dataset.spectra.shape[1]
     sizes = set(dataset.sizes())
-    if len(sizes) == 1:
+    if len(sizes) == 1 and not features.alteration:  # an alteration may have changed the size
         height, width = sizes.pop()
         if height == width:
             side = len(centre_third(np.empty((height, width)))) if features.crop == "centre_third" else height
             radii = spectrum_radii((side, side), features.convention, "cycles/pixel")
             return np.linspace(radii[0], radii[-1], n_bins), "Spatial frequency (cycles/pixel)"
-    return np.linspace(0, 1, n_bins), "Radius (share of the way from DC to the corner)"
+    return np.linspace(0, 1, n_bins), "Radius (0: first bin, 1: last bin)"
 
 
 def spectrum_label(spectra: np.ndarray) -> str:
@@ -56,8 +56,8 @@ def spectrum_label(spectra: np.ndarray) -> str:
 
 def plot_mean_spectra(ax: Axes, x: np.ndarray, dataset: SpectrumDataset) -> Axes:
     """Draw the mean spectrum of each source over x (n_bins,), with a band of one standard deviation to either side."""
-    names = list(dict.fromkeys(dataset.sources))
     label_of = dict(zip(dataset.sources, dataset.labels))
+    names = sorted(dict.fromkeys(dataset.sources), key=label_of.get)  # reals first
     drawn = {REAL: 0, FAKE: 0}
     for name in names:
         label = label_of[name]
@@ -157,7 +157,7 @@ def control_figure(
     ----------
     path : Path
     rows : sequence of dict
-        From `classification.result_rows`, with `condition` set.
+        From `metrics.result_rows`, with `condition` set.
     tables : (str, str)
         Fakes against fakes, and reals against fakes.
     classifiers : {name: heading}

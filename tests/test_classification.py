@@ -25,7 +25,7 @@ from classification import (
     svm,
 )
 from image_files import IMAGE_HEADER
-from metrics import METRICS, Prediction, _weighted_metrics, intervals, metric_values, result_rows, wilson_interval
+from metrics import METRICS, Prediction, _weighted_parts, intervals, metric_values, result_rows, wilson_interval
 from spectrum_dataset import FAKE, REAL, SpectrumDataset
 from splits import Split, equal_split, held_out_identities, held_out_rows, random_splits, source_splits
 
@@ -151,18 +151,18 @@ def test_without_an_error_a_bootstrap_is_undefined():
 @pytest.mark.parametrize("n", [6, 41])
 def test_weights_of_one_give_the_plain_metrics(n):
     prediction = random_prediction(n)
-    weighted = _weighted_metrics(prediction, np.ones((1, n)))
+    weighted = {name: np.divide(*part) for name, part in _weighted_parts(prediction, np.ones((1, n))).items()}
     values = metric_values(prediction)
     assert {name: float(value[0]) for name, value in weighted.items()} == pytest.approx(
         {name: values[name] for name in weighted}
     )
-    assert set(weighted) == set(METRICS) - {"average_precision", "equal_error_rate"}
+    assert set(weighted) == set(METRICS) - {"balanced_accuracy", "average_precision", "equal_error_rate"}
 
 
 def test_whole_weights_equal_repeated_rows():
     prediction = random_prediction(40)
     draws = np.random.default_rng(1).integers(0, 4, (20, 40))
-    weighted = _weighted_metrics(prediction, draws.astype(float))
+    weighted = {name: np.divide(*part) for name, part in _weighted_parts(prediction, draws.astype(float)).items()}
     for number, weights in enumerate(draws):
         repeated_rows = (np.repeat(values, weights) for values in (prediction.labels, prediction.scores))
         repeated = metric_values(make_prediction(*repeated_rows))

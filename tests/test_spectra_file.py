@@ -7,6 +7,7 @@ import pickle
 import struct
 import tracemalloc
 import zipfile
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -366,3 +367,8 @@ def test_additional_parameters_of_a_classifier_are_not_taken_over(path):
     settings["classifier"]["max_iter"] = 5
     np.savez(path, **arrays | {"settings": json.dumps(settings)})
     assert load_spectra_file(path).classifier == {"name": "svm_rbf", "C": 6.37, "gamma": 0.86}
+
+
+def test_spectra_of_altered_images_do_not_become_a_judge(capsys):
+    save_run("faces_hq", SimpleNamespace(kind="images"), Features(alteration="jpeg 75"), {})
+    assert capsys.readouterr().out == "the spectra of altered images are not kept for detect_fakes.py\n"
