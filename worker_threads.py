@@ -3,6 +3,7 @@
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 import joblib
 import numpy as np
@@ -20,6 +21,12 @@ def in_threads(function: Callable, items: Iterable, n_threads: int) -> Iterator:
     try:
         yield from results
     finally:
-        results.close()
-        for worker in set(threading.enumerate()) - other_threads:
-            worker.join(timeout=10)  # Python aborts if it ends while one is inside a C++ library
+        interrupted = False
+        workers = set(threading.enumerate()) - other_threads
+        for wait in (results.close, *(partial(worker.join, 10) for worker in workers)):
+            try:
+                wait()  # Python aborts if it ends while a thread is inside a C++ library
+            except KeyboardInterrupt:  # impatience does not help
+                interrupted = True
+        if interrupted:
+            raise KeyboardInterrupt
