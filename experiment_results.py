@@ -153,11 +153,7 @@ def sample_size_table(
         The published numbers, a line under ours where there are some.
     metric : str
     """
-    cells = {
-        (row["n_samples"], row["classifier"], row["protocol"]): row
-        for row in rows
-        if row["table"] == "sample_sizes" and row["metric"] == metric
-    }
+    cells = _rows_by(rows, "sample_sizes", metric, "n_samples", "classifier", "protocol")
     columns = [column for column in columns if any(key[1:] == column[1:] for key in cells)]
     body = []
     for n_samples in sorted({key[0] for key in cells}, reverse=True):
@@ -173,8 +169,7 @@ def sample_size_table(
 
 def condition_table(rows: Sequence[dict], table: str, classifiers: dict[str, str], metric: str = "accuracy") -> str:
     """Return a Markdown table in per cent, a line for each condition and a column for each classifier."""
-    found = [row for row in rows if row["table"] == table and row["metric"] == metric]
-    cells = {(row["condition"], row["classifier"]): row for row in found}
+    cells = _rows_by(rows, table, metric, "condition", "classifier")
     body = [
         [
             condition,
@@ -206,11 +201,7 @@ def protocol_table(
         The published numbers, a line under ours of the protocol "published".
     metric : str
     """
-    cells = {
-        (row["n_samples"], row["protocol"], row["classifier"]): row
-        for row in rows
-        if row["table"] == "sample_sizes" and row["metric"] == metric
-    }
+    cells = _rows_by(rows, "sample_sizes", metric, "n_samples", "protocol", "classifier")
     body = []
     for n_samples, protocol in dict.fromkeys(key[:2] for key in cells):
         found = [cells[n_samples, protocol, name] for name in classifiers]
@@ -281,6 +272,11 @@ def markdown_table(headings: Sequence[str], body: Sequence[Sequence[str]]) -> st
 def file_list(paths: Sequence[str]) -> str:
     """Return paths one a line; one with a line break, a quote or undecodable bytes in it is written as JSON."""
     return "".join((path if path.isprintable() and '"' not in path else json.dumps(path)) + "\n" for path in paths)
+
+
+def _rows_by(rows, table, metric, *keys):
+    """Return {values of the keys: row} for one metric of one table."""
+    return {tuple(row[key] for key in keys): row for row in rows if row["table"] == table and row["metric"] == metric}
 
 
 def _published_cell(accuracy, classifier, protocol):
