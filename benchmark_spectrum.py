@@ -28,14 +28,14 @@ import numpy as np
 import scipy.fft
 from tqdm import tqdm
 
-from experiment_results import markdown_table, write_text
-from experiment_settings import REPOSITORY, ExperimentError, UsageError, read_settings, run
-from file_names import shown
-from image_files import UnreadableImage, list_images, read_gray
-from opencv import cv2
+from deepfake_spectra.results import markdown_table, write_text
+from deepfake_spectra.settings import REPOSITORY, ExperimentError, UsageError, read_settings, run
+from deepfake_spectra.file_names import shown
+from deepfake_spectra.image_files import UnreadableImage, list_images, read_gray
+from deepfake_spectra.opencv import cv2
 from radial_spectrum import SMALLEST_SIDE
-from spectrum_dataset import Features
-from worker_threads import in_threads
+from deepfake_spectra.image_spectra import Features
+from deepfake_spectra.parallel import in_threads
 
 # data
 IMAGES_DIR: Path | None = None  # folder of images, searched recursively; none: JPEGs made for the purpose

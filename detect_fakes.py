@@ -29,16 +29,16 @@ from typing import Literal, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from experiment_settings import REPOSITORY, ExperimentError, UsageError, read_settings, run, settings_record
-from face_crops import VIDEO_ENDINGS, Detector, Frame, NoCrops, face_crops, sampled_frames
-from fake_detector import FakeDetector
-from file_names import figure_name, figure_title, printable
-from image_files import UnreadableImage, decode_gray, list_images, looks_like_image, read_gray, visible_files
-from opencv import cv2
-from spectra_file import Experiment, KnownSpectra, load_spectra_file, save_spectra_file, spectra_path
-from spectrum_dataset import CLASS_NAMES, FAKE, REAL
-from whole_files import whole_file
-from worker_threads import in_threads
+from deepfake_spectra.settings import REPOSITORY, ExperimentError, UsageError, read_settings, run, settings_record
+from deepfake_spectra.face_crops import VIDEO_ENDINGS, Detector, Frame, NoCrops, face_crops, sampled_frames
+from deepfake_spectra.detector import FakeDetector
+from deepfake_spectra.file_names import figure_name, figure_title, printable
+from deepfake_spectra.image_files import UnreadableImage, decode_gray, list_images, looks_like_image, read_gray, visible_files
+from deepfake_spectra.opencv import cv2
+from deepfake_spectra.spectra_file import Experiment, KnownSpectra, load_spectra_file, save_spectra_file, spectra_path
+from deepfake_spectra.image_spectra import CLASS_NAMES, FAKE, REAL
+from deepfake_spectra.files import whole_file
+from deepfake_spectra.parallel import in_threads
 
 # the judge
 EXPERIMENT: Experiment = "faces_hq"  # whose last run judges
@@ -336,7 +336,7 @@ def json_head(detector: FakeDetector, settings: SimpleNamespace) -> dict:
 @contextmanager
 def drawn_figures(detector: FakeDetector, folder: Path) -> Iterator[Callable[[Judgement], None]]:
     """Yield a function that draws a judgement's spectrum; prints in the end where the figures are."""
-    from spectrum_plots import frequency_axis, judged_figure, spectrum_label
+    from deepfake_spectra.plots import frequency_axis, judged_figure, spectrum_label
 
     dataset = detector.known.dataset
     x, x_label = frequency_axis(dataset, detector.known.features)

@@ -16,11 +16,11 @@ from typing import Literal
 import numpy as np
 import scipy.fft
 
-from experiment_settings import UsageError, read_settings, run
-from file_names import figure_name, figure_title, printable
-from image_files import UnreadableImage, read_gray
+from deepfake_spectra.settings import UsageError, read_settings, run
+from deepfake_spectra.file_names import figure_name, figure_title, printable
+from deepfake_spectra.image_files import UnreadableImage, read_gray
 from radial_spectrum import log_power_plane
-from spectrum_dataset import Features
+from deepfake_spectra.image_spectra import Features
 
 CONVENTION: Literal["published", "centred"] = "published"  # "centred" has DC at the centre and keeps every ring
 CUT_OFF: float = 0.5  # the last panel keeps what lies above: 0 is DC, 0.71 Nyquist along rows and columns, 1 the corner
@@ -29,7 +29,7 @@ OUTPUT_DIR: Path = Path("plots/drawn")
 
 def draw_image(path, settings):
     """Write the figure of one image and return where it is."""
-    from spectrum_plots import image_figure  # matplotlib takes half a second, which --help need not wait for
+    from deepfake_spectra.plots import image_figure  # matplotlib takes half a second, which --help need not wait for
 
     gray = read_gray(path).gray
     spectrum = Features(settings.convention).spectrum(gray)

@@ -28,8 +28,8 @@ from typing import NamedTuple
 import joblib
 from tqdm import tqdm
 
-from experiment_settings import REPOSITORY, ExperimentError, UsageError, read_settings, run
-from face_crops import (
+from deepfake_spectra.settings import REPOSITORY, ExperimentError, UsageError, read_settings, run
+from deepfake_spectra.face_crops import (
     DETECTION_SIDE,
     FACE_THRESHOLD,
     FRAMES_EACH_SIDE,
@@ -40,11 +40,11 @@ from face_crops import (
     face_crops,
     sampled_frames,
 )
-from file_names import shown
-from opencv import cv2
-from video_frames import COMPRESSIONS, INDEX_NAME, SAMPLE_FRAMES_DIR, CropRow, identities, write_index
-from whole_files import whole_file
-from worker_threads import in_threads
+from deepfake_spectra.file_names import shown
+from deepfake_spectra.opencv import cv2
+from deepfake_spectra.video_crops import COMPRESSIONS, INDEX_NAME, SAMPLE_FRAMES_DIR, CropRow, identities, write_index
+from deepfake_spectra.files import whole_file
+from deepfake_spectra.parallel import in_threads
 
 # data
 VIDEOS_DIR: Path | None = None  # folder of videos; none: data/faceforensics, else the built-in sample
@@ -88,7 +88,7 @@ def choose_input(settings: SimpleNamespace) -> SimpleNamespace:
             "data/faceforensics is not there: extracting from the built-in sample, clips of photographs and "
             "re-syntheses of them; it holds no faces, so the middle of each frame is cut, with no detector"
         )
-        from built_in_sample import build_video_sample
+        from deepfake_spectra.sample.build import build_video_sample
 
         chosen = {"videos_dir": SAMPLE_VIDEOS_DIR, "face_detector": "centre"}
         if settings.frames_dir == REPOSITORY / FRAMES_DIR:  # not named by the user

@@ -25,14 +25,14 @@ from typing import Literal
 
 import numpy as np
 
-from classification import compare_classifiers, logistic_regression, score_classifiers, standardised_weights, svm
-from experiment_data import load_experiment_data, sizes_that_fit
-from experiment_results import Stopwatch, condition_table, headers_warning, sample_size_table, write_experiment
-from experiment_settings import read_settings, run
-from image_alterations import parse_steps
-from spectra_file import save_run
-from spectrum_dataset import FAKE, REAL, Features
-from splits import random_splits
+from deepfake_spectra.classification import compare_classifiers, logistic_regression, score_classifiers, standardised_weights, svm
+from deepfake_spectra.experiment_data import load_experiment_data, sizes_that_fit
+from deepfake_spectra.results import Stopwatch, condition_table, headers_warning, sample_size_table, write_experiment
+from deepfake_spectra.settings import read_settings, run
+from deepfake_spectra.alterations import parse_steps
+from deepfake_spectra.spectra_file import save_run
+from deepfake_spectra.image_spectra import FAKE, REAL, Features
+from deepfake_spectra.splits import random_splits
 
 # data
 DATA_DIR: Path | None = None  # folder with one sub-folder per source; none: data/celeba, else the built-in sample
@@ -191,7 +191,7 @@ def main():
             remarks.append("controls left out: they need images, the authors' features have none")
     folder = data.output_dir(settings)
     with stopwatch("figures"):
-        from spectrum_plots import control_figure, spectrum_figure  # matplotlib takes half a second to load
+        from deepfake_spectra.plots import control_figure, spectrum_figure  # matplotlib takes half a second to load
 
         weights = standardised_weights(data.dataset, classifiers["svm_linear"])
         title = data.figure_title("CelebA")

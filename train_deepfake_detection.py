@@ -24,7 +24,7 @@ from typing import Literal
 
 import numpy as np
 
-from classification import (
+from deepfake_spectra.classification import (
     logistic_regression,
     predict_splits,
     score_baselines,
@@ -32,10 +32,10 @@ from classification import (
     standardised_weights,
     svm,
 )
-from experiment_data import check_values, sizes_that_fit
-from experiment_results import Stopwatch, headers_warning, metric_table, protocol_table, write_experiment
-from experiment_settings import read_settings, run
-from frame_data import (
+from deepfake_spectra.experiment_data import check_values, sizes_that_fit
+from deepfake_spectra.results import Stopwatch, headers_warning, metric_table, protocol_table, write_experiment
+from deepfake_spectra.settings import read_settings, run
+from deepfake_spectra.video_frames import (
     ROWS_PER_BLOCK,
     class_names,
     compression,
@@ -46,10 +46,10 @@ from frame_data import (
     protocol_masks,
     reals_beside,
 )
-from metrics import Prediction, result_rows
-from spectra_file import save_run
-from spectrum_dataset import FAKE, REAL, Features
-from splits import Split, equal_split
+from deepfake_spectra.metrics import Prediction, result_rows
+from deepfake_spectra.spectra_file import save_run
+from deepfake_spectra.image_spectra import FAKE, REAL, Features
+from deepfake_spectra.splits import Split, equal_split
 
 # data
 FRAMES_DIR: Path | None = None  # what extract_video_frames.py wrote; none: data/deepfake_detection, else the sample
@@ -287,7 +287,7 @@ def main():
         rows += transfer_rows(frames, masks, max(sizes), settings)
     folder = data.output_dir(settings)
     with stopwatch("figures"):
-        from spectrum_plots import roc_figure, spectrum_figure  # matplotlib takes half a second to load
+        from deepfake_spectra.plots import roc_figure, spectrum_figure  # matplotlib takes half a second to load
 
         title = data.figure_title("DeepFakeDetection")
         weights = standardised_weights(data.dataset, fitted_classifiers(settings)["logistic_regression"])

@@ -17,13 +17,13 @@ from itertools import product
 from pathlib import Path
 from typing import Literal
 
-from classification import compare_classifiers, logistic_regression, score_classifiers, standardised_weights, svm
-from experiment_data import load_experiment_data, sample_credit, sample_crops, sizes_that_fit
-from experiment_results import Stopwatch, headers_warning, metric_table, sample_size_table, write_experiment
-from experiment_settings import read_settings, run
-from spectra_file import save_run
-from spectrum_dataset import FAKE, REAL, Features
-from splits import random_splits, source_splits
+from deepfake_spectra.classification import compare_classifiers, logistic_regression, score_classifiers, standardised_weights, svm
+from deepfake_spectra.experiment_data import load_experiment_data, sample_credit, sample_crops, sizes_that_fit
+from deepfake_spectra.results import Stopwatch, headers_warning, metric_table, sample_size_table, write_experiment
+from deepfake_spectra.settings import read_settings, run
+from deepfake_spectra.spectra_file import save_run
+from deepfake_spectra.image_spectra import FAKE, REAL, Features
+from deepfake_spectra.splits import random_splits, source_splits
 
 # data
 DATA_DIR: Path | None = None  # folder with one sub-folder per source; none: data/faces_hq, else the built-in sample
@@ -186,7 +186,7 @@ def main():
         rows += limit_rows(data, settings) if data.is_sample else []
     folder = data.output_dir(settings)
     with stopwatch("figure"):
-        from spectrum_plots import crops_figure, spectrum_figure  # matplotlib takes half a second to load
+        from deepfake_spectra.plots import crops_figure, spectrum_figure  # matplotlib takes half a second to load
 
         weights = standardised_weights(data.dataset, linear_classifiers(settings)["svm_linear"])
         title = data.figure_title("Faces-HQ", settings.alteration)

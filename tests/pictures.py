@@ -5,7 +5,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from opencv import cv2
+from deepfake_spectra.opencv import cv2
 
 
 def picture(seed=0, shape=(48, 64), blur=1.0):

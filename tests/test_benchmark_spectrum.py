@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from benchmark_spectrum import HEADING, WAYS, decode, make_images, straightforward_spectrum
-from experiment_settings import REPOSITORY
-from opencv import cv2
+from deepfake_spectra.settings import REPOSITORY
+from deepfake_spectra.opencv import cv2
 from radial_spectrum import radial_spectrum
 
 SMALL = ["--side", "64", "--n-images", "3", "--n-repeats", "2"]

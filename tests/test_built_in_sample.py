@@ -11,10 +11,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
-import built_in_sample
-from built_in_sample import FAKE_SOURCES, LIMIT_SOURCES, PHOTOGRAPHS, REAL_SOURCES, photograph_of
-from experiment_settings import ExperimentError
-from opencv import cv2
+from deepfake_spectra.sample import build as built_in_sample
+from deepfake_spectra.sample.build import FAKE_SOURCES, LIMIT_SOURCES, PHOTOGRAPHS, REAL_SOURCES, photograph_of
+from deepfake_spectra.settings import ExperimentError
+from deepfake_spectra.opencv import cv2
 from radial_spectrum import radial_spectrum
 
 SOURCES = REAL_SOURCES + FAKE_SOURCES + LIMIT_SOURCES
@@ -97,7 +97,7 @@ def frames(path):
 @pytest.mark.parametrize("generator", FAKE_SOURCES)
 def test_forward_pass_equals_torch(generator):
     torch = pytest.importorskip("torch")
-    import train_sample_generators
+    from deepfake_spectra.sample import train as train_sample_generators
 
     weights = weights_of(generator)
     layers = train_sample_generators.make_generator(generator)
@@ -290,7 +290,7 @@ def test_every_photograph_is_credited_in_the_readme():
 def test_training_ships_the_first_seed_and_reports_all(tmp_path):
     pytest.importorskip("torch")
     call = [
-        sys.executable, "train_sample_generators.py", "--steps", "2", "--l1-steps", "1", "--seeds", "1", "0",
+        sys.executable, "-m", "deepfake_spectra.sample.train", "--steps", "2", "--l1-steps", "1", "--seeds", "1", "0",
         "--splits", "2", "--weights-dir", tmp_path / "shipped", "--runs-dir", tmp_path / "runs",
         "--output-dir", tmp_path,
     ]  # fmt: skip

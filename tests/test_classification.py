@@ -13,7 +13,7 @@ from sklearn.metrics import (
     roc_curve,
 )
 
-from classification import (
+from deepfake_spectra.classification import (
     KMeansDetector,
     compare_classifiers,
     header_features,
@@ -24,10 +24,10 @@ from classification import (
     standardised_weights,
     svm,
 )
-from image_files import IMAGE_HEADER
-from metrics import METRICS, Prediction, _weighted_parts, intervals, metric_values, result_rows, wilson_interval
-from spectrum_dataset import FAKE, REAL, SpectrumDataset
-from splits import Split, equal_split, held_out_identities, held_out_rows, random_splits, source_splits
+from deepfake_spectra.image_files import IMAGE_HEADER
+from deepfake_spectra.metrics import METRICS, Prediction, _weighted_parts, intervals, metric_values, result_rows, wilson_interval
+from deepfake_spectra.image_spectra import FAKE, REAL, SpectrumDataset
+from deepfake_spectra.splits import Split, equal_split, held_out_identities, held_out_rows, random_splits, source_splits
 
 SOURCES = {"real_a": REAL, "real_b": REAL, "fake_a": FAKE, "fake_b": FAKE}
 EQUAL_HEADER = (64, 48, "PNG", 0, "")

@@ -20,11 +20,11 @@ from pictures import by_opencv, by_pillow, colour_picture, picture
 from video_clips import ffmpeg, stairs, write_clip
 
 import detect_fakes
-from built_in_sample import FAKE_SOURCES, PHOTOGRAPHS, REAL_SOURCES, photograph_of
-from fake_detector import FakeDetector
-from image_files import read_gray
-from spectra_file import load_spectra_file, save_spectra_file
-from spectrum_dataset import CLASS_NAMES
+from deepfake_spectra.sample.build import FAKE_SOURCES, PHOTOGRAPHS, REAL_SOURCES, photograph_of
+from deepfake_spectra.detector import FakeDetector
+from deepfake_spectra.image_files import read_gray
+from deepfake_spectra.spectra_file import load_spectra_file, save_spectra_file
+from deepfake_spectra.image_spectra import CLASS_NAMES
 
 HELD_OUT = ("astronaut", "camera", "coffee", "gravel")
 COLUMNS = ["path", "kind", "verdict", "score", "n_frames", "n_faces", "share_fake", "warnings", "error"]

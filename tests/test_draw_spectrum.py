@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from draw_spectrum import figure_name, highest_frequencies
-from experiment_settings import REPOSITORY
-from opencv import cv2
+from deepfake_spectra.settings import REPOSITORY
+from deepfake_spectra.opencv import cv2
 
 
 def noise(height, width, seed=0):

@@ -10,9 +10,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-import experiment_results
-from experiment_data import ExperimentData
-from experiment_results import (
+from deepfake_spectra import results as experiment_results
+from deepfake_spectra.experiment_data import ExperimentData
+from deepfake_spectra.results import (
     ROW_KEYS,
     cell,
     file_list,
@@ -22,8 +22,8 @@ from experiment_results import (
     write_csv,
     write_experiment,
 )
-from metrics import METRICS, Prediction, result_rows
-from spectrum_dataset import SpectrumDataset
+from deepfake_spectra.metrics import METRICS, Prediction, result_rows
+from deepfake_spectra.image_spectra import SpectrumDataset
 
 AWKWARD = ["a/with space.png", "a/Zoë.png", 'a/"quote".png', "a/new\nline.png", os.fsdecode(b"a/\xff.png")]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from experiment_settings import REPOSITORY, ExperimentError, UsageError, read_settings, run, settings_record
+from deepfake_spectra.settings import REPOSITORY, ExperimentError, UsageError, read_settings, run, settings_record
 
 SCRIPT = '''"""Measure 100 % of nothing.
 

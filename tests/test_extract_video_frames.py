@@ -14,12 +14,12 @@ import pytest
 import skimage.data
 from video_clips import ffmpeg, stairs, write_clip
 
-import built_in_sample
+from deepfake_spectra.sample import build as built_in_sample
 import extract_video_frames
-from experiment_settings import REPOSITORY
-from face_crops import detect_faces
-from opencv import cv2
-from video_frames import read_index
+from deepfake_spectra.settings import REPOSITORY
+from deepfake_spectra.face_crops import detect_faces
+from deepfake_spectra.opencv import cv2
+from deepfake_spectra.video_crops import read_index
 
 SCRIPT = REPOSITORY / "extract_video_frames.py"
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"

@@ -10,9 +10,9 @@ import pytest
 import skimage.data
 from video_clips import H264, ffmpeg, stairs, step_of, write_clip
 
-from experiment_settings import REPOSITORY
-from face_crops import Face, Frame, NoCrops, detect_faces, face_crops, face_square, sampled_frames
-from opencv import cv2
+from deepfake_spectra.settings import REPOSITORY
+from deepfake_spectra.face_crops import Face, Frame, NoCrops, detect_faces, face_crops, face_square, sampled_frames
+from deepfake_spectra.opencv import cv2
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
@@ -192,7 +192,7 @@ def test_the_detector_sees_red_green_blue(monkeypatch):
         seen.append(image)
         return np.empty((0, 5), np.float32), None
 
-    monkeypatch.setattr("face_crops._center_face", lambda: detector)
+    monkeypatch.setattr("deepfake_spectra.face_crops._center_face", lambda: detector)
     blue = np.zeros((100, 200, 3), np.uint8)
     blue[..., 0] = 255
     assert detect_faces(blue) == []

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from pictures import picture
 
-from experiment_settings import ExperimentError
-from fake_detector import FakeDetector, _held_out_folds, _platt_scaling, _training_range
-from image_files import IMAGE_HEADER, UnreadableImage
-from spectra_file import KnownSpectra
-from spectrum_dataset import FAKE, REAL, Features, SpectrumDataset
+from deepfake_spectra.settings import ExperimentError
+from deepfake_spectra.detector import FakeDetector, _held_out_folds, _platt_scaling, _training_range
+from deepfake_spectra.image_files import IMAGE_HEADER, UnreadableImage
+from deepfake_spectra.spectra_file import KnownSpectra
+from deepfake_spectra.image_spectra import FAKE, REAL, Features, SpectrumDataset
 
 LINEAR = {"name": "svm_linear", "C": 0.1}
 RBF = {"name": "svm_rbf", "C": 6.37, "gamma": 0.86}

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from experiment_settings import UsageError
-from image_alterations import alter
+from deepfake_spectra.settings import UsageError
+from deepfake_spectra.alterations import alter
 
 GRAY = np.random.default_rng(0).integers(0, 256, (218, 178), dtype=np.uint8)
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiment_settings import ExperimentError
-from opencv import cv2
-from published_features import load_published_features
+from deepfake_spectra.settings import ExperimentError
+from deepfake_spectra.opencv import cv2
+from deepfake_spectra.published_features import load_published_features
 from radial_spectrum import normalise_by_first, radial_spectrum, resample_spectrum
-from spectrum_dataset import FAKE, REAL
+from deepfake_spectra.image_spectra import FAKE, REAL
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 SPECTRA = np.linspace(1, 0.3, 12).reshape(4, 3)
@@ -207,7 +207,7 @@ def test_wrong_contents_are_named(feature_file, features, words):
 
 
 def test_a_file_too_large_to_be_one_is_refused(feature_file, monkeypatch):
-    monkeypatch.setattr("published_features.LARGEST_FILE", 2**20)
+    monkeypatch.setattr("deepfake_spectra.published_features.LARGEST_FILE", 2**20)
     assert "more than 1 MiB" in refusal(feature_file(bytes(2**20 + 1)))
 
 

@@ -12,11 +12,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from experiment_data import ExperimentData
-from experiment_settings import ExperimentError, UsageError
-from image_files import IMAGE_HEADER
-from spectra_file import KnownSpectra, load_spectra_file, save_run, save_spectra_file, spectra_path
-from spectrum_dataset import FAKE, REAL, Features, SpectrumDataset
+from deepfake_spectra.experiment_data import ExperimentData
+from deepfake_spectra.settings import ExperimentError, UsageError
+from deepfake_spectra.image_files import IMAGE_HEADER
+from deepfake_spectra.spectra_file import KnownSpectra, load_spectra_file, save_run, save_spectra_file, spectra_path
+from deepfake_spectra.image_spectra import FAKE, REAL, Features, SpectrumDataset
 
 N, N_BINS = 12, 20
 
@@ -145,7 +145,7 @@ def test_a_linear_classifier_and_an_unprintable_source_survive(tmp_path):
     [("images", "faces_hq.npz"), ("built_in_sample", "built_in_sample_faces_hq.npz"), ("published_features", None)],
 )
 def test_a_run_leaves_its_spectra_by_experiment_and_kind(kind, expected, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("spectra_file.REPOSITORY", tmp_path)
+    monkeypatch.setattr("deepfake_spectra.spectra_file.REPOSITORY", tmp_path)
     data = ExperimentData(known_spectra().dataset, kind, (12,))
     save_run("faces_hq", data, Features(), {"name": "svm_linear", "C": 1.0}, groups=["a", "b", "c"] * 4)
     written = [entry.name for entry in tmp_path.rglob("*.npz")]

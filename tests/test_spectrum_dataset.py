@@ -14,14 +14,14 @@ import pytest
 from pictures import by_opencv, by_pillow, colour_picture, picture, write_source
 from PIL import Image, JpegImagePlugin, PngImagePlugin
 
-import image_files
-import spectrum_dataset
-from experiment_settings import REPOSITORY, ExperimentError, UsageError
-from image_files import UnreadableImage, list_images, read_gray
-from opencv import cv2
-from published_features import load_published_features
+from deepfake_spectra import image_files
+from deepfake_spectra import image_spectra as spectrum_dataset
+from deepfake_spectra.settings import REPOSITORY, ExperimentError, UsageError
+from deepfake_spectra.image_files import UnreadableImage, list_images, read_gray
+from deepfake_spectra.opencv import cv2
+from deepfake_spectra.published_features import load_published_features
 from radial_spectrum import radial_spectrum, resample_spectrum
-from spectrum_dataset import FAKE, REAL, Features, load_spectra
+from deepfake_spectra.image_spectra import FAKE, REAL, Features, load_spectra
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 LABELS = {"real": REAL, "fake": FAKE}
@@ -537,9 +537,9 @@ def test_bytes_changed_anywhere_in_a_cache_file_are_never_believed(load, tmp_pat
 SLOW_RUN = """
 import sys, time
 from pathlib import Path
-import spectrum_cache
-import spectrum_dataset
-from experiment_settings import run
+from deepfake_spectra import spectrum_cache
+from deepfake_spectra import image_spectra as spectrum_dataset
+from deepfake_spectra.settings import run
 
 spectrum_cache.IMAGES_PER_CACHE_FILE = 10
 measure = spectrum_dataset._measure_file

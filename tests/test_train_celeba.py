@@ -12,16 +12,16 @@ import pytest
 from pictures import write_source
 
 import train_celeba
-from built_in_sample import photograph_of
-from experiment_data import ExperimentData
-from experiment_results import ROW_KEYS
-from experiment_settings import read_settings
-from image_alterations import alter
-from image_files import read_gray
-from opencv import cv2
+from deepfake_spectra.sample.build import photograph_of
+from deepfake_spectra.experiment_data import ExperimentData
+from deepfake_spectra.results import ROW_KEYS
+from deepfake_spectra.settings import read_settings
+from deepfake_spectra.alterations import alter
+from deepfake_spectra.image_files import read_gray
+from deepfake_spectra.opencv import cv2
 from radial_spectrum import normalise_by_first, radial_spectrum, resample_spectrum
-from spectrum_dataset import FAKE, REAL, Features, SpectrumDataset, load_spectra
-from splits import random_splits
+from deepfake_spectra.image_spectra import FAKE, REAL, Features, SpectrumDataset, load_spectra
+from deepfake_spectra.splits import random_splits
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 RELEASED = SHARED_DATA / "published_features" / "celeba_low_1000.pkl"

@@ -12,17 +12,17 @@ import pytest
 from pictures import by_opencv, picture
 
 import train_deepfake_detection
-from experiment_data import ExperimentData
-from experiment_results import ROW_KEYS
-from experiment_settings import UsageError, read_settings
-from frame_data import Frames, _published_frames, protocol_masks
-from metrics import Prediction, metric_values
-from opencv import cv2
-from published_features import load_published_features
-from spectrum_dataset import FAKE, REAL, SpectrumDataset
-from splits import Split
+from deepfake_spectra.experiment_data import ExperimentData
+from deepfake_spectra.results import ROW_KEYS
+from deepfake_spectra.settings import UsageError, read_settings
+from deepfake_spectra.video_frames import Frames, _published_frames, protocol_masks
+from deepfake_spectra.metrics import Prediction, metric_values
+from deepfake_spectra.opencv import cv2
+from deepfake_spectra.published_features import load_published_features
+from deepfake_spectra.image_spectra import FAKE, REAL, SpectrumDataset
+from deepfake_spectra.splits import Split
 from train_deepfake_detection import frame_rows, judge_videos, transfer_rows
-from video_frames import CropRow, identities, write_index
+from deepfake_spectra.video_crops import CropRow, identities, write_index
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 RELEASED = SHARED_DATA / "published_features" / "test_1000.pkl"

@@ -14,13 +14,13 @@ import pytest
 from pictures import by_opencv, by_pillow, colour_picture, picture, write_source
 from PIL import Image
 
-import experiment_data
+from deepfake_spectra import experiment_data
 import train_faces_hq
-from experiment_data import load_experiment_data, sizes_that_fit
-from experiment_results import ROW_KEYS
-from experiment_settings import UsageError, run
-from opencv import cv2
-from spectrum_dataset import Features, SpectrumDataset
+from deepfake_spectra.experiment_data import load_experiment_data, sizes_that_fit
+from deepfake_spectra.results import ROW_KEYS
+from deepfake_spectra.settings import UsageError, run
+from deepfake_spectra.opencv import cv2
+from deepfake_spectra.image_spectra import Features, SpectrumDataset
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 NAMED = "--real-sources real_a real_b --fake-sources fake_a fake_b"

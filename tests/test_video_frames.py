@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from experiment_settings import ExperimentError
-from video_frames import CropRow, identities, read_index, write_index
+from deepfake_spectra.settings import ExperimentError
+from deepfake_spectra.video_crops import CropRow, identities, read_index, write_index
 
 
 @pytest.mark.parametrize(

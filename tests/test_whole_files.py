@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from whole_files import whole_file
+from deepfake_spectra.files import whole_file
 
 WRITE_HALF_AND_WAIT = """
 import sys, time
 from pathlib import Path
-from whole_files import whole_file
+from deepfake_spectra.files import whole_file
 with whole_file(Path(sys.argv[1])) as temporary:
     temporary.write_text("half of the n")
     print("half", flush=True)

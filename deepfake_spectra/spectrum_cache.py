@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from file_names import shown
-from image_files import IMAGE_HEADER
-from whole_files import whole_file
+from deepfake_spectra.file_names import shown
+from deepfake_spectra.image_files import IMAGE_HEADER
+from deepfake_spectra.files import whole_file
 
 IMAGES_PER_CACHE_FILE = 1000
 

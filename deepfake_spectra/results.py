@@ -11,9 +11,9 @@ from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 
-from experiment_settings import REPOSITORY, settings_record
-from file_names import shown
-from whole_files import whole_file
+from deepfake_spectra.settings import REPOSITORY, settings_record
+from deepfake_spectra.file_names import shown
+from deepfake_spectra.files import whole_file
 
 ROW_KEYS = (
     "table", "protocol", "n_samples", "classifier", "metric", "mean", "std", "low", "high", "n_test", "n_test_groups",
@@ -309,7 +309,7 @@ def _commit():
     try:
         if Path(_git("rev-parse", "--show-toplevel")).resolve() != REPOSITORY:  # unpacked inside another repository
             return None
-        changed = _git("status", "--porcelain", "--untracked-files=no", "--", "*.py", "requirements.txt")
+        changed = _git("status", "--porcelain", "--untracked-files=no", "--", "*.py", "*.npz", "requirements.txt")
         return _git("rev-parse", "HEAD") + ("+changes" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return None

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from experiment_settings import ExperimentError, UsageError
-from spectrum_dataset import FAKE, REAL
+from deepfake_spectra.settings import ExperimentError, UsageError
+from deepfake_spectra.image_spectra import FAKE, REAL
 
 LARGEST_FILE = 2**28  # bytes; 40,000 spectra of 722 values take 231 MB
 MOST_OPERATIONS = 1000  # two arrays take about 100; a million nested tuples would crash the interpreter

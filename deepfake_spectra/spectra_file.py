@@ -28,12 +28,12 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
-from experiment_settings import REPOSITORY, ExperimentError, UsageError
-from file_names import shown
-from image_files import IMAGE_HEADER, READ_FORMATS
+from deepfake_spectra.settings import REPOSITORY, ExperimentError, UsageError
+from deepfake_spectra.file_names import shown
+from deepfake_spectra.image_files import IMAGE_HEADER, READ_FORMATS
 from radial_spectrum import Convention
-from spectrum_dataset import CLASS_NAMES, FAKE, REAL, Crop, Features, SpectrumDataset
-from whole_files import whole_file
+from deepfake_spectra.image_spectra import CLASS_NAMES, FAKE, REAL, Crop, Features, SpectrumDataset
+from deepfake_spectra.files import whole_file
 
 Experiment = Literal["faces_hq", "celeba", "deepfake_detection"]
 

@@ -19,7 +19,7 @@ import typing
 from collections.abc import Callable
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parent
+REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 class ExperimentError(Exception):

@@ -17,10 +17,10 @@ from typing import Literal
 import numpy as np
 from tqdm import tqdm
 
-from experiment_settings import ExperimentError, UsageError
-from file_names import shown
-from image_alterations import alter, parse_steps
-from image_files import IMAGE_HEADER, UnreadableImage, list_images, read_gray
+from deepfake_spectra.settings import ExperimentError, UsageError
+from deepfake_spectra.file_names import shown
+from deepfake_spectra.alterations import alter, parse_steps
+from deepfake_spectra.image_files import IMAGE_HEADER, UnreadableImage, list_images, read_gray
 from radial_spectrum import (
     SMALLEST_SIDE,
     Convention,
@@ -29,8 +29,8 @@ from radial_spectrum import (
     radial_spectrum,
     resample_spectrum,
 )
-from spectrum_cache import Measured, SpectrumCache, file_key
-from worker_threads import in_threads
+from deepfake_spectra.spectrum_cache import Measured, SpectrumCache, file_key
+from deepfake_spectra.parallel import in_threads
 
 REAL, FAKE = 0, 1
 CLASS_NAMES = ("real", "fake")

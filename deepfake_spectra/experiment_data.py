@@ -7,13 +7,13 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from built_in_sample import FAKE_SOURCES as SAMPLE_FAKES
-from built_in_sample import LIMIT_SOURCES, PHOTOGRAPHS, build_image_sample, photograph_of
-from built_in_sample import REAL_SOURCES as SAMPLE_REALS
-from experiment_settings import REPOSITORY, ExperimentError, UsageError
-from image_files import read_gray
-from published_features import load_published_features
-from spectrum_dataset import CLASS_NAMES, FAKE, REAL, Features, SpectrumDataset, load_spectra
+from deepfake_spectra.sample.build import FAKE_SOURCES as SAMPLE_FAKES
+from deepfake_spectra.sample.build import LIMIT_SOURCES, PHOTOGRAPHS, build_image_sample, photograph_of
+from deepfake_spectra.sample.build import REAL_SOURCES as SAMPLE_REALS
+from deepfake_spectra.settings import REPOSITORY, ExperimentError, UsageError
+from deepfake_spectra.image_files import read_gray
+from deepfake_spectra.published_features import load_published_features
+from deepfake_spectra.image_spectra import CLASS_NAMES, FAKE, REAL, Features, SpectrumDataset, load_spectra
 
 _ALLOWED_VALUES = {  # of those constants that a script has
     "MAX_UNREADABLE": ("0 to 1", lambda share: 0 <= share <= 1),

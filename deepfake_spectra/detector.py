@@ -12,14 +12,14 @@ import warnings
 
 import numpy as np
 
-from classification import svm
-from experiment_settings import ExperimentError
-from image_files import UnreadableImage
+from deepfake_spectra.classification import svm
+from deepfake_spectra.settings import ExperimentError
+from deepfake_spectra.image_files import UnreadableImage
 from radial_spectrum import normalise_by_first, resample_spectrum
-from spectra_file import KnownSpectra
-from spectrum_dataset import CLASS_NAMES, FAKE, REAL
-from splits import Split
-from worker_threads import in_threads
+from deepfake_spectra.spectra_file import KnownSpectra
+from deepfake_spectra.image_spectra import CLASS_NAMES, FAKE, REAL
+from deepfake_spectra.splits import Split
+from deepfake_spectra.parallel import in_threads
 
 MOST_FOLDS = 5
 RANGE_QUANTILE = 0.99  # of the training images lie less outside the others' range than where a warning begins

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import ExifTags, Image, JpegImagePlugin
 
-from opencv import cv2
+from deepfake_spectra.opencv import cv2
 
 IMAGE_HEADER = np.dtype(
     [("width", "i4"), ("height", "i4"), ("format", "U8"), ("jpeg_quality", "i2"), ("subsampling", "U8")]

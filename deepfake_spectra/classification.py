@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from tqdm import tqdm
 
-from metrics import Prediction, result_rows
-from spectrum_dataset import FAKE, REAL, SpectrumDataset
-from splits import Split
-from worker_threads import in_threads
+from deepfake_spectra.metrics import Prediction, result_rows
+from deepfake_spectra.image_spectra import FAKE, REAL, SpectrumDataset
+from deepfake_spectra.splits import Split
+from deepfake_spectra.parallel import in_threads
 
 
 def svm(kernel: str, C: float = 1.0, gamma: float | str = "scale"):

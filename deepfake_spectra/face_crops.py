@@ -24,7 +24,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from opencv import cv2
+from deepfake_spectra.opencv import cv2
 
 Detector = Literal["centerface", "centre"]
 

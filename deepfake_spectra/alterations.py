@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from experiment_settings import UsageError
-from opencv import cv2
+from deepfake_spectra.settings import UsageError
+from deepfake_spectra.opencv import cv2
 
 
 def alter(gray: np.ndarray, steps: str) -> np.ndarray:

@@ -9,8 +9,8 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from experiment_settings import REPOSITORY, ExperimentError
-from whole_files import whole_file
+from deepfake_spectra.settings import REPOSITORY, ExperimentError
+from deepfake_spectra.files import whole_file
 
 INDEX_NAME = "index.csv"
 COMPRESSIONS = ("raw", "c0", "c23", "c40")  # FaceForensics++'s; a source's name ends in one, "Deepfakes_c23"

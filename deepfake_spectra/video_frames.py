@@ -10,14 +10,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from built_in_sample import photograph_of
-from experiment_data import ALL_IMAGES, ExperimentData
-from experiment_settings import REPOSITORY, ExperimentError, UsageError
-from published_features import load_published_features
+from deepfake_spectra.sample.build import photograph_of
+from deepfake_spectra.experiment_data import ALL_IMAGES, ExperimentData
+from deepfake_spectra.settings import REPOSITORY, ExperimentError, UsageError
+from deepfake_spectra.published_features import load_published_features
 from radial_spectrum import original_lengths
-from spectrum_dataset import CLASS_NAMES, FAKE, REAL, Features, SpectrumDataset, load_spectra
-from splits import Split, held_out_identities, held_out_rows
-from video_frames import COMPRESSIONS, SAMPLE_FRAMES_DIR, identities, read_index
+from deepfake_spectra.image_spectra import CLASS_NAMES, FAKE, REAL, Features, SpectrumDataset, load_spectra
+from deepfake_spectra.splits import Split, held_out_identities, held_out_rows
+from deepfake_spectra.video_crops import COMPRESSIONS, SAMPLE_FRAMES_DIR, identities, read_index
 
 ROWS_PER_BLOCK = 20  # the authors' features name no video; about 20 neighbouring rows come from one
 

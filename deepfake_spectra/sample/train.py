@@ -1,9 +1,9 @@
 """Train the two generators of the built-in sample, and say what a detector makes of each.
 
     pip install -r requirements-training.txt
-    python train_sample_generators.py
+    python -m deepfake_spectra.sample.train
 
-Two encoder-decoders learn to reproduce the photographs of `built_in_sample.py`, by L1 plus an adversarial loss. They
+Two encoder-decoders learn to reproduce the photographs of `build.py`, by L1 plus an adversarial loss. They
 differ in how they up-sample: transposed convolution, or nearest neighbour and convolution. A linear SVM on the radial
 spectra tells their crops from the real ones with an accuracy of 96 +- 3 % and 93 +- 4 %, in photographs that it has not
 seen (the shipped seed; 146 crops a class, 10 splits).
@@ -12,7 +12,7 @@ The rule, fixed before any score was seen: seeds 0, 1 and 2, 2000 steps, the las
 whatever it scores**; all three are reported. Few steps and a bottleneck are part of the recipe: a network that copies
 its input perfectly leaves no trace, and these are there to show one. They are no model of what is hard to detect.
 
-Written: sample_generators/{transposed,nearest}_convolution.npz (the weights of the first seed),
+Written: deepfake_spectra/sample/{transposed,nearest}_convolution.npz (the weights of the first seed),
 plots/sample_generators.md and .json (the scores of all seeds), data/sample_generators/ (the weights of every seed; a
 finished one is not trained again while settings and PyTorch stay the same). Some 5 minutes on two cores. The same
 weights come out on the same machine; another rounds otherwise, and after 2000 steps that is another generator.
@@ -36,11 +36,11 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-import built_in_sample
-from experiment_settings import ExperimentError, read_settings, run, settings_record
-from opencv import cv2
+from deepfake_spectra.sample import build as built_in_sample
+from deepfake_spectra.settings import ExperimentError, read_settings, run, settings_record
+from deepfake_spectra.opencv import cv2
 from radial_spectrum import radial_spectrum
-from whole_files import whole_file
+from deepfake_spectra.files import whole_file
 
 # training
 SEEDS: tuple[int, ...] = (0, 1, 2)  # the first is shipped
@@ -58,7 +58,7 @@ TEST_PHOTOGRAPHS: int = 2  # of 11, in each split
 JPEG_QUALITY: int = 90  # for the row where both classes are compressed
 
 # output
-WEIGHTS_DIR: Path = Path("sample_generators")  # the shipped weights
+WEIGHTS_DIR: Path = Path("deepfake_spectra/sample")  # the shipped weights
 RUNS_DIR: Path = Path("data/sample_generators")  # the weights of every seed
 OUTPUT_DIR: Path = Path("plots")  # the scores
 

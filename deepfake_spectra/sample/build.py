@@ -4,7 +4,7 @@
     build_video_sample(Path("data/built_in_sample/videos"))     # real/ and fake/<photograph>_<n>.mp4
 
 The fakes are the photographs themselves, re-synthesised by one of two small encoder-decoders that were trained with an
-adversarial loss (`train_sample_generators.py`), after AutoGAN (Zhang, Karaman, Chang, "Detecting and Simulating
+adversarial loss (`deepfake_spectra.sample.train`), after AutoGAN (Zhang, Karaman, Chang, "Detecting and Simulating
 Artifacts in GAN Fake Images", 2019). Content is the same in both classes, so that only the up-sampling can tell them
 apart: a transposed convolution, or nearest neighbour and a convolution. Their forward pass below is plain NumPy.
 
@@ -27,8 +27,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiment_settings import REPOSITORY, ExperimentError
-from opencv import cv2
+from deepfake_spectra.settings import REPOSITORY, ExperimentError
+from deepfake_spectra.opencv import cv2
 
 
 class Photograph(NamedTuple):
@@ -78,7 +78,7 @@ LIMIT_SOURCES = ("bicubic_upsampling", "blur")  # no generator made these: what 
 CROP_SIDE = 128  # pixels
 BLUR_SIGMA = 0.8  # pixels
 PADDING = 32  # pixels, more than the 26 that a generator sees to each side of an output pixel
-GENERATOR_FOLDER = REPOSITORY / "sample_generators"
+GENERATOR_FOLDER = Path(__file__).parent
 
 CLIP_SIDE = 256  # pixels
 CLIP_FRAMES = 40

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from spectrum_dataset import FAKE, REAL, SpectrumDataset
+from deepfake_spectra.image_spectra import FAKE, REAL, SpectrumDataset
 
 
 class Split(NamedTuple):

@@ -15,10 +15,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
-from metrics import Prediction, roc_points
+from deepfake_spectra.metrics import Prediction, roc_points
 from radial_spectrum import Convention, centre_third, spectrum_radii
-from spectrum_dataset import CLASS_NAMES, FAKE, REAL, Features, SpectrumDataset
-from whole_files import whole_file
+from deepfake_spectra.image_spectra import CLASS_NAMES, FAKE, REAL, Features, SpectrumDataset
+from deepfake_spectra.files import whole_file
 
 TWO_COLUMNS = 7.2  # inches, the text width of most conference papers
 
