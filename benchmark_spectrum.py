@@ -7,10 +7,9 @@ ratio the median of the ratios within a turn. In the same run the spectra are co
     python benchmark_spectrum.py                                    # on images that it makes itself
     python benchmark_spectrum.py --images-dir data/faces_hq
 
-Writes its section of plots/benchmark.md.
+Writes plots/benchmark.md.
 """
 
-import json
 import os
 import platform
 import re
@@ -28,14 +27,15 @@ import numpy as np
 import scipy.fft
 from tqdm import tqdm
 
-from deepfake_spectra.results import markdown_table, write_text
-from deepfake_spectra.settings import REPOSITORY, ExperimentError, UsageError, read_settings, run
-from deepfake_spectra.file_names import shown
-from deepfake_spectra.image_files import UnreadableImage, list_images, read_gray
+from deepfake_spectra.dataset import Feature
+from deepfake_spectra.errors import ExperimentError, UnreadableImage, UsageError
+from deepfake_spectra.files import REPOSITORY, display_path, write_text
+from deepfake_spectra.image_files import list_images, read_gray
+from deepfake_spectra.image_spectra import measure_spectrum
 from deepfake_spectra.opencv import cv2
-from radial_spectrum import SMALLEST_SIDE
-from deepfake_spectra.image_spectra import Features
 from deepfake_spectra.parallel import in_threads
+from deepfake_spectra.results import markdown_table
+from deepfake_spectra.settings import read_settings, run
 
 # data
 IMAGES_DIR: Path | None = None  # folder of images, searched recursively; none: JPEGs made for the purpose
@@ -43,7 +43,6 @@ N_IMAGES: int = 32  # at most; of a folder the first ones
 SIDE: int = 1024  # pixels, of the images made
 JPEG_QUALITY: int = 75  # of the images made; they then decode as fast as photographs of that quality, 3.5 ms
 SEED: int = 0  # of the noise in the images made
-FRAMES_DIR: Path | None = None  # what extract_video_frames.py wrote: adds how fast that was, as a section of its own
 
 # measurement
 N_REPEATS: int = 7  # turns of each way
@@ -52,8 +51,6 @@ N_THREADS: int = -1  # beside one thread; -1: one per core
 # output
 OUTPUT_DIR: Path = Path("plots")  # for benchmark.md
 
-HEADING = "## Images to spectra"
-VIDEO_HEADING = "## Videos to face crops"
 LARGEST_DEVIATION = {"float64": 1e-9, "float32": 1e-3}  # relative; the straightforward running sum itself errs by 1e-10
 
 
@@ -82,7 +79,7 @@ def find_images(folder, n_images):
         raise UsageError(f"{folder}: found no image, need at least one")
     for path in paths:
         try:
-            Features().spectrum(read_gray(path).gray)
+            measure_spectrum(read_gray(path).gray, Feature())
         except UnreadableImage as reason:
             raise ExperimentError(f"{path}: {reason}; take it out of the folder") from None
     return paths
@@ -103,9 +100,9 @@ def straightforward_spectrum(path):
     return averages[1:-1]
 
 
-def our_spectrum(features, path):
+def our_spectrum(feature, path):
     """Return the spectrum as every experiment here computes it."""
-    return features.spectrum(read_gray(path).gray)
+    return measure_spectrum(read_gray(path).gray, feature)
 
 
 def decode(path):
@@ -120,8 +117,8 @@ def decode_and_transform(dtype, path):
 
 WAYS = {
     "straightforward": straightforward_spectrum,
-    "ours, float64": partial(our_spectrum, Features()),
-    "ours, float32": partial(our_spectrum, Features(precision="float32")),
+    "ours, float64": partial(our_spectrum, Feature()),
+    "ours, float32": partial(our_spectrum, Feature(precision="float32")),
     "limit: decoding + rfft2, float64": partial(decode_and_transform, np.float64),
     "limit: decoding + rfft2, float32": partial(decode_and_transform, np.float32),
     "limit: decoding": decode,
@@ -201,37 +198,8 @@ def processor():
         return platform.processor() or platform.machine()
 
 
-def video_speed(frames_dir):
-    """Return what the last extraction into a folder of crops took."""
-    try:
-        speed = json.loads((frames_dir / "speed.json").read_text(encoding="utf-8"))
-        return (
-            f"`python extract_video_frames.py`: {speed['videos']} videos, {speed['frames']:,} frames decoded for "
-            f"{speed['crops']} crops in {speed['seconds']:.1f} s on {speed['threads']} threads of {processor()}: "
-            f"{speed['frames_per_second']:.0f} frames a second. Decoding took {speed['share_of_decoding']:.0%} of the "
-            f"threads' time, detection {speed['share_of_detection']:.0%}, writing the rest."
-        )
-    except (OSError, ValueError, KeyError) as error:
-        raise UsageError(f"{frames_dir}: no record of an extraction ({error!r}); run extract_video_frames.py") from None
-
-
-def write_section(path, heading, text):
-    """Write a section of a Markdown file, in the place of the one with that heading; the others stay."""
-    old = path.read_text(encoding="utf-8") if path.exists() else "# Speed\n"
-    sections = {part.partition("\n")[0]: part.strip() for part in re.split(r"^(?=## )", old, flags=re.MULTILINE)}
-    sections[heading] = f"{heading}\n\n{text}"
-    write_text(path, "\n\n".join(sections.values()) + "\n")
-
-
 def main():
     settings = read_settings(__name__)
-    for name, least in (("n_images", 1), ("side", SMALLEST_SIDE), ("n_repeats", 1)):
-        if getattr(settings, name) < least:
-            raise UsageError(f"found --{name.replace('_', '-')} {getattr(settings, name)}, expected at least {least}")
-    if settings.frames_dir:
-        video_speed(settings.frames_dir)  # a wrong folder shows now, not after a minute
-    if settings.n_threads == 0:
-        raise UsageError("found --n-threads 0, expected a number of threads, or -1 for one per core")
     with ExitStack() as stack:
         if settings.images_dir is None:
             paths = make_images(Path(stack.enter_context(tempfile.TemporaryDirectory())), settings)
@@ -247,10 +215,8 @@ def main():
             f"    python {shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])}"
         )
     print(f"{text}\n")
-    write_section(settings.output_dir / "benchmark.md", HEADING, text)
-    if settings.frames_dir:
-        write_section(settings.output_dir / "benchmark.md", VIDEO_HEADING, video_speed(settings.frames_dir))
-    print(f"written: {shown(settings.output_dir / 'benchmark.md')}")
+    write_text(settings.output_dir / "benchmark.md", f"# Speed\n\n{text}\n")
+    print(f"written: {display_path(settings.output_dir / 'benchmark.md')}")
 
 
 if __name__ == "__main__":

@@ -11,18 +11,19 @@ drawn is named and left out; the exit status is 1 then.
 
 import sys
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import scipy.fft
 
-from deepfake_spectra.settings import UsageError, read_settings, run
-from deepfake_spectra.file_names import figure_name, figure_title, printable
-from deepfake_spectra.image_files import UnreadableImage, read_gray
-from radial_spectrum import log_power_plane
-from deepfake_spectra.image_spectra import Features
+from deepfake_spectra.dataset import Feature
+from deepfake_spectra.errors import UnreadableImage
+from deepfake_spectra.files import figure_name, figure_title, printable
+from deepfake_spectra.image_files import read_gray
+from deepfake_spectra.image_spectra import measure_spectrum
+from deepfake_spectra.settings import read_settings, run
+from radial_spectrum import Convention, log_power_plane
 
-CONVENTION: Literal["published", "centred"] = "published"  # "centred" has DC at the centre and keeps every ring
+CONVENTION: Convention = "published"  # "centred" has DC at the centre and keeps every ring
 CUT_OFF: float = 0.5  # the last panel keeps what lies above: 0 is DC, 0.71 Nyquist along rows and columns, 1 the corner
 OUTPUT_DIR: Path = Path("plots/drawn")
 
@@ -32,7 +33,7 @@ def draw_image(path, settings):
     from deepfake_spectra.plots import image_figure  # matplotlib takes half a second, which --help need not wait for
 
     gray = read_gray(path).gray
-    spectrum = Features(settings.convention).spectrum(gray)
+    spectrum = measure_spectrum(gray, Feature(settings.convention))
     figure_path = settings.output_dir / figure_name(path)
     image_figure(
         figure_path,
@@ -58,8 +59,6 @@ def highest_frequencies(gray, cut_off):
 
 def main():
     settings = read_settings(__name__, positional=("images", "image files to draw"))
-    if not 0 <= settings.cut_off < 1:
-        raise UsageError(f"found --cut-off {settings.cut_off:g}, expected a share from 0 (DC) to below 1 (the corner)")
     n_left_out = 0
     for image in dict.fromkeys(settings.images):
         try:

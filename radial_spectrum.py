@@ -6,13 +6,18 @@
 A value of a spectrum is the mean, over all frequencies of one ring, of `20 ln|F + 1e-8|` with F the unnormalised 2-D
 DFT: natural logarithm, so 20 units are a factor e in amplitude, and 1 unit is 0.434 dB.
 
-Two conventions differ in where the centre of the rings stands and in which bins are kept:
+Three conventions differ in where the centre of the rings stands and in which bins are kept:
 
 published
     The authors' features. Centre at ((W-1)/2, (H-1)/2) of the shifted plane: on an even side that is half a pixel off
     DC, so that with two even sides the spectrum of a flipped image differs slightly. Ring k holds the radii
     k <= r < k+1; the first ring (with DC in it) and the last are dropped. 1024x1024 gives 722 values, 128x128 gives 88,
     178x218 gives 139.
+published_2019
+    The authors' features before 2020-02-17, when their radialProfile.py took both coordinates of the centre from the
+    width: ((W-1)/2, (W-1)/2). All else is as in "published", and on a square image the two are one. On 178x218 the
+    rings stand 20.5 rows off DC and there are 155 values. It is here because the released CelebA features of the real
+    images, which are of that size, were computed so. Needs W <= 2H: beyond, the centre lies outside of the plane.
 centred
     The geometrically right one. Centre on DC, ring k holds k - 1/2 <= r < k + 1/2, all rings are kept out to the
     corner; unchanged when the image is flipped, or a square image turned by 90 degrees.
@@ -26,7 +31,7 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 import scipy.fft
 
-Convention = Literal["published", "centred"]
+Convention = Literal["published", "published_2019", "centred"]
 Unit = Literal["pixel", "cycles/pixel"]
 
 EPSILON = 1e-8  # the authors', added to the complex DFT: it bounds the logarithm where a frequency is empty
@@ -40,7 +45,7 @@ def radial_spectrum(gray: np.ndarray, convention: Convention = "published", dtyp
     ----------
     gray : ndarray, (height, width)
         Any real dtype; the authors use uint8. Both sides at least 9.
-    convention : {"published", "centred"}
+    convention : {"published", "published_2019", "centred"}
         See the head of this module.
     dtype : np.float64 or np.float32
         Precision of the transform. float64 agrees with a plain sum over the plane to 1e-12 relative; float32 is
@@ -56,20 +61,22 @@ def radial_spectrum(gray: np.ndarray, convention: Convention = "published", dtyp
     Raises
     ------
     ValueError
-        Not two-dimensional, a side below 9, not real, or not finite.
+        Not two-dimensional, a side below 9, not real, or not finite; "published_2019" of an image more than twice as
+        wide as high.
 
     Notes
     -----
     The plane of a real image is symmetric about DC, so `rfft2` gives all of it. The rings are symmetric about the
     centre in both axes, so that four frequencies at a time lie on one radius: their powers are multiplied and one
-    logarithm, on a quarter of the plane, serves all four.
+    logarithm, on a quarter of the plane, serves all four. Where "published_2019" has its centre off the middle row, the
+    rows whose mirror image lies outside of the plane go by themselves, two frequencies to a logarithm.
     """
     gray = np.asarray(gray)
     if gray.ndim != 2 or not (np.issubdtype(gray.dtype, np.number) or gray.dtype == bool) or np.iscomplexobj(gray):
         raise ValueError(f"expected a real grey image (height, width), got {gray.dtype} of shape {gray.shape}")
     if gray.dtype.kind == "f" and not np.isfinite(gray).all():
         raise ValueError("the image holds values that are not finite")
-    rings = _quarter_plane_rings(gray.shape, convention)
+    rings = _folded_rings(gray.shape, convention)
     if np.dtype(dtype) == np.float32:  # four float32 powers multiplied would overflow: add their logarithms
         log_power = _fold(np.log(_half_plane_power(gray.astype(np.float32))), rings, np.add)
     else:
@@ -87,23 +94,28 @@ def azimuthal_average(plane: np.ndarray, convention: Convention = "published") -
     ----------
     plane : ndarray, (height, width)
         As `np.fft.fftshift` leaves it: a log power, a power, a mask. Both sides at least 9.
-    convention : {"published", "centred"}
-        With p = (row, column) and r its distance from the centre in pixels. In a 5x5 plane, were it allowed, both
+    convention : {"published", "published_2019", "centred"}
+        With p = (row, column) and r its distance from the centre in pixels. In a 5x5 plane, were it allowed, all
         conventions have their centre at (2, 2), at radii 0 (once), 1 (4 pixels), 1.41 (4), 2 (4), 2.24 (8), 2.83 (4).
         "published" cuts them into [0, 1), [1, 2), [2, 3), of 1, 8 and 16 pixels, and drops the first and the last:
-        one value, the mean of the eight neighbours of DC. "centred" cuts them at half-integers, [0, 0.5), [0.5, 1.5),
-        [1.5, 2.5), [2.5, 3.5), of 1, 8, 12 and 4 pixels, and keeps all four.
+        one value, the mean of the eight neighbours of DC. "published_2019" does the same. "centred" cuts them at
+        half-integers, [0, 0.5), [0.5, 1.5), [1.5, 2.5), [2.5, 3.5), of 1, 8, 12 and 4 pixels, and keeps all four.
+
+        In a plane 5 wide and 7 high DC stands at (3, 2), and with it the centre of "published" and "centred". That of
+        "published_2019" stays at (2, 2): its rings [0, 1), ..., [4, 5) hold 1, 8, 16, 5 and 5 pixels, and the middle
+        three are kept, DC among the eight.
 
     Returns
     -------
     ndarray of float64, (n_bins,)
-        `n_bins` is `floor(hypot(height - 1, width - 1) / 2) - 1` for "published", and
+        `n_bins` is `floor(hypot(height - 1, width - 1) / 2) - 1` for "published",
+        `floor(hypot(max(width, 2 * height - width) - 1, width - 1) / 2) - 1` for "published_2019", and
         `floor(hypot(height // 2, width // 2) + 1/2) + 1` for "centred".
 
     Raises
     ------
     ValueError
-        Not two-dimensional, or a side below 9.
+        Not two-dimensional, or a side below 9; "published_2019" of a plane more than twice as wide as high.
     """
     plane = np.asarray(plane, dtype=np.float64)
     _check(plane.shape, convention)
@@ -126,8 +138,9 @@ def spectrum_radii(shape: tuple[int, int], convention: Convention = "published",
     ----------
     shape : (height, width)
         Both at least 9.
-    convention : {"published", "centred"}
-        "published" rings reach from 1 to 2, 2 to 3, ..., so the values are 1.5, 2.5, ...; "centred": 0, 1, 2, ...
+    convention : {"published", "published_2019", "centred"}
+        "published" and "published_2019" rings reach from 1 to 2, 2 to 3, ..., so the values are 1.5, 2.5, ...;
+        "centred": 0, 1, 2, ...
     unit : {"pixel", "cycles/pixel"}
         Distance from the centre in samples of the DFT, or that divided by the side: 0.5 is the Nyquist frequency of
         rows and columns, 0.707 the corner.
@@ -139,15 +152,14 @@ def spectrum_radii(shape: tuple[int, int], convention: Convention = "published",
     Raises
     ------
     ValueError
-        A side below 9; or "cycles/pixel" of an image that is not square, where a ring holds different frequencies
-        along its rows and columns.
+        A side below 9; "published_2019" of an image more than twice as wide as high; or "cycles/pixel" of an image
+        that is not square, where a ring holds different frequencies along its rows and columns.
     """
     _check(shape, convention)
     height, width = shape
-    if convention == "published":
-        radii = np.arange(1, int(np.hypot(height - 1, width - 1) / 2)) + 0.5
-    else:
-        radii = np.arange(int(np.hypot(height // 2, width // 2) + 0.5) + 1, dtype=np.float64)
+    first_and_last = (np.array([-(side // 2), (side - 1) // 2]) for side in shape)
+    n_rings = _ring_of(*first_and_last, shape, convention).max() + 1  # the farthest corner lies in the last
+    radii = _kept_bins(np.arange(n_rings) + (0.0 if convention == "centred" else 0.5), convention)
     if unit == "pixel":
         return radii
     if unit != "cycles/pixel":
@@ -222,49 +234,60 @@ def normalise_by_first(spectra: np.ndarray) -> np.ndarray:
 
 
 def centre_third(gray: np.ndarray) -> np.ndarray:
-    """Return the middle of an image as the authors cut it: `height // 3` rows and `width // 3` columns off each side."""
+    """Return the middle of an image as the authors cut it: `height // 3` rows, `width // 3` columns off each side."""
     row, column = gray.shape[0] // 3, gray.shape[1] // 3
     return gray[row:-row, column:-column]
 
 
 class _Rings(NamedTuple):
-    """Where the quarter plane (m, n) = (0, 0) ... belongs; see `_fold` for the four frequencies behind each (m, n)."""
+    """Where the plane belongs, folded in both axes about the centre; see `_fold` for the frequencies of a value."""
 
-    offsets: tuple[int, int]  # per axis: 1 where the centre stands half a pixel off DC
-    bins: np.ndarray  # (quarter size,) ring of each (m, n)
+    rows: np.ndarray  # (n_rows,) signed distance from DC of one row of each pair
+    mirrored_rows: np.ndarray  # (n_rows,) of the other, as far from the centre; of the same one where there is no other
+    column_offset: int  # 1 where the centre stands half a pixel off the column of DC
+    bins: np.ndarray  # (n_rows * n_columns,) ring of each folded value
     counts: np.ndarray  # (n rings,) number of frequencies, over the whole plane
-    weights: np.ndarray | None  # (quarter shape) 1/2 for each axis whose mirror image is itself; None where all are 1
+    weights: np.ndarray | None  # (n_rows, n_columns) 1/2 for each axis without the other; None where all are 1
 
 
 @lru_cache(maxsize=64)
-def _quarter_plane_rings(shape, convention):
+def _folded_rings(shape, convention):
     """Compute the rings of one image shape, once."""
     _check(shape, convention)
-    offsets = tuple(int(convention == "published" and side % 2 == 0) for side in shape)
-    axes = [np.arange(side // 2 if offset else side // 2 + 1) for side, offset in zip(shape, offsets)]
-    bins = _ring_of(*axes, shape, convention).ravel()
-    halves = [
-        np.where((axis * 2 % side == 0) & (offset == 0), 0.5, 1.0) for axis, side, offset in zip(axes, shape, offsets)
-    ]
-    weights = np.outer(*halves)
+    axes = [_mirror_pairs(side, shift) for side, shift in zip(shape, _centre_to_dc(shape, convention))]
+    (rows, mirrored_rows, row_weights), (columns, mirrored_columns, column_weights) = axes
+    bins = _ring_of(rows, columns, shape, convention).ravel()
+    weights = np.outer(row_weights, column_weights)
     counts = np.bincount(bins, 4 * weights.ravel())
-    return _Rings(offsets, bins, counts, None if all(offsets) else weights)
+    column_offset = int(mirrored_columns[0] != columns[0])
+    return _Rings(rows, mirrored_rows, column_offset, bins, counts, None if np.all(weights == 1) else weights)
+
+
+def _mirror_pairs(side, shift):
+    """Return one frequency of each pair as far from the centre of an axis, the other one, and the weight of the pair.
+
+    A frequency on the centre is its own mirror image and goes with itself, at half the weight. So does one whose mirror
+    image lies outside of the plane: Nyquist's where the centre is DC, and the far rows of "published_2019".
+    """
+    frequencies = np.fft.ifftshift(np.arange(side) - side // 2)
+    mirrored = -frequencies - int(2 * shift)
+    outside = (mirrored < -(side // 2)) | (mirrored > (side - 1) // 2)
+    mirrored = np.where(outside, frequencies, mirrored)
+    kept = frequencies >= mirrored
+    return frequencies[kept], mirrored[kept], np.where(frequencies == mirrored, 0.5, 1.0)[kept]
 
 
 def _fold(half_plane, rings, combine):
-    """Combine, for each (m, n) of the quarter plane, the four frequencies on its ring.
+    """Combine, for each pair of rows and each of columns, the four frequencies on their ring.
 
-    With an offset s of 1 (centre half a pixel off DC) the mirror image of m is -m-1, else -m. A column left of DC
-    is read at (-m, -n), where a real image has the same power: so all four stand in the half plane of `rfft2`.
+    A column left of DC is read at (-row, -column), where a real image has the same power: so all four stand in the half
+    plane of `rfft2`. Its rows are not shifted, so that a negative row is an index from the end, as NumPy counts.
     """
-    (s, t), height = rings.offsets, half_plane.shape[0]
-    n_rows = height // 2 + 1 - s
-    n_columns = half_plane.shape[1] - t
-    m = np.arange(n_rows)
-    left, right = half_plane[:, :n_columns], half_plane[:, t : t + n_columns]
-    folded = combine(left[:n_rows], left[(-m - s) % height])
-    combine(folded, right[-m % height], out=folded)
-    return combine(folded, right[s : s + n_rows], out=folded)
+    n_columns = half_plane.shape[1] - rings.column_offset
+    left, right = half_plane[:, :n_columns], half_plane[:, rings.column_offset :]
+    folded = combine(left[rings.rows], left[rings.mirrored_rows])
+    combine(folded, right[-rings.rows], out=folded)
+    return combine(folded, right[-rings.mirrored_rows], out=folded)
 
 
 def _half_plane_power(gray):
@@ -278,24 +301,38 @@ def _half_plane_power(gray):
 
 def _ring_of(rows, columns, shape, convention):
     """Return the ring, (rows, columns) int, of frequencies given by their signed distance from DC."""
-    if convention == "published":  # on an even side the plane's middle stands half a pixel before DC
-        shift_y, shift_x = ((1 - side % 2) / 2 for side in shape)
-        return np.hypot(rows[:, None] + shift_y, columns + shift_x).astype(np.intp)
-    return (np.hypot(rows[:, None], columns) + 0.5).astype(np.intp)
+    shift_y, shift_x = _centre_to_dc(shape, convention)
+    radii = np.hypot(rows[:, None] + shift_y, columns + shift_x)
+    return (radii + 0.5 if convention == "centred" else radii).astype(np.intp)
+
+
+def _centre_to_dc(shape, convention):
+    """Return how many rows and columns, whole or half, DC stands after the centre of the rings; negative: before."""
+    if convention == "centred":
+        return 0.0, 0.0
+    height, width = shape
+    taken_for_height = width if convention == "published_2019" else height  # the authors' slip
+    return height // 2 - (taken_for_height - 1) / 2, width // 2 - (width - 1) / 2
 
 
 def _kept_bins(rings, convention):
     """Drop what the convention drops."""
-    return rings[1:-1] if convention == "published" else rings
+    return rings if convention == "centred" else rings[1:-1]
 
 
 def _check(shape, convention):
     """Raise ValueError unless a plane of this shape has a radial spectrum by this convention."""
+    found = f"found a plane of {'x'.join(map(str, reversed(shape)))}"
     if len(shape) != 2 or min(shape) < SMALLEST_SIDE:
-        size = "x".join(map(str, reversed(shape)))
-        raise ValueError(f"found a plane of {size}, a radial spectrum needs two sides of at least {SMALLEST_SIDE}")
+        raise ValueError(f"{found}, a radial spectrum needs two sides of at least {SMALLEST_SIDE}")
     if convention not in get_args(Convention):
         raise ValueError(f"convention {convention!r} is none of {', '.join(get_args(Convention))}")
+    height, width = shape
+    if convention == "published_2019" and width > 2 * height:  # the first rings would be empty
+        raise ValueError(
+            f"{found}, 'published_2019' needs a width of at most twice the height: "
+            "beyond, the centre of its rings lies outside of the plane; use 'published'"
+        )
 
 
 @lru_cache(maxsize=512)

@@ -16,23 +16,27 @@ On celeba_low_1000.pkl, 400 a test: SVM 99.9 % (linear), 100 % (RBF), 98.7 % (po
 k-means 96.4 %.
 
 Writes plots/celeba_spectrum.png, _control.png, _accuracy.md, _accuracy.csv, _results.json and _files.txt, for the sample
-into plots/built_in_sample/; and the spectra for detect_fakes.py, data/spectra/celeba.npz or built_in_sample_celeba.npz.
+into plots/built_in_sample/; and the spectra for detect_fakes.py, data/spectra/celeba.safetensors or
+built_in_sample_celeba.safetensors.
 """
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from deepfake_spectra.classification import compare_classifiers, logistic_regression, score_classifiers, standardised_weights, svm
-from deepfake_spectra.experiment_data import load_experiment_data, sizes_that_fit
-from deepfake_spectra.results import Stopwatch, condition_table, headers_warning, sample_size_table, write_experiment
-from deepfake_spectra.settings import read_settings, run
 from deepfake_spectra.alterations import parse_steps
-from deepfake_spectra.spectra_file import save_run
-from deepfake_spectra.image_spectra import FAKE, REAL, Features
+from deepfake_spectra.classification import score_baselines, score_classifiers, score_k_means, standardised_weights
+from deepfake_spectra.dataset import BUILT_IN_SAMPLE, FAKE, REAL, Feature, Precision
+from deepfake_spectra.detector_file import save_run
+from deepfake_spectra.image_spectra import find_images, label_sources, load_spectra, sizes_that_fit
+from deepfake_spectra.published_features import published_dataset
+from deepfake_spectra.results import headers_warning, paper_rows, result_table, rows_of, write_results
+from deepfake_spectra.settings import only_one, read_settings, run, settings_record
 from deepfake_spectra.splits import random_splits
+from radial_spectrum import Convention
 
 # data
 DATA_DIR: Path | None = None  # folder with one sub-folder per source; none: data/celeba, else the built-in sample
@@ -42,9 +46,9 @@ SAMPLE_SIZES: tuple[int, ...] = (2000,)  # images in total, all sources together
 PUBLISHED_FEATURES: Path | None = None  # the authors' celeba_low_1000.pkl, instead of images
 MAX_UNREADABLE: float = 0.01  # share of unreadable files above which the run ends
 
-# features
-CONVENTION: Literal["published", "centred"] = "published"  # "centred" has DC at the centre and keeps every ring
-PRECISION: Literal["float64", "float32"] = "float64"  # float32 is faster and errs by 1e-4 in single bins
+# feature
+CONVENTION: Convention = "published"  # "centred" has DC at the centre and keeps every ring
+PRECISION: Precision = "float64"  # float32 is faster and errs by 1e-4 in single bins
 N_BINS: int = 80  # values per spectrum; the paper's
 
 # classifiers
@@ -58,40 +62,27 @@ LOGISTIC_MAX_ITER: int = 1000  # liblinear, no scaling
 SEED: int = 0  # draws the images and the splits
 N_THREADS: int = -1  # -1: one per core
 
-# controls, in the words of image_alterations.alter
+# controls, in the words of alterations.alter
 FAKES_ALTERED: tuple[str, ...] = ("crop 104x128", "resize 178x218", "jpeg 50", "blur 0.5")  # of every second fake
 BOTH_ALTERED: tuple[str, ...] = ("crop 128x128", "crop 128x128 + jpeg 75", "crop 128x128 + jpeg 50")  # of all images
 
 # output
 OUTPUT_DIR: Path = Path("plots")  # for tables and figures
 
-PUBLISHED_ACCURACY = {  # per cent at a number of images
+# the paper's own, beside which ours are set where sources and feature are the same: not to be edited
+PAPER_SOURCES = {"img_align_celeba": REAL, "dataset_celebA": FAKE}
+PAPER_FEATURE = Feature(n_bins=80, normalise=True)
+PAPER_ACCURACY = {  # per cent at a number of images
     "paper": {2000: {"svm_linear": 100, "logistic_regression": 100, "k_means": 96}},
     "authors' notebook": {2000: {"svm_linear": 99.95, "svm_rbf": 100, "svm_poly": 98.55, "logistic_regression": 99.75}},
 }
-CLASSIFIER_NAMES = {
-    "svm_linear": "SVM, linear",
-    "svm_rbf": "SVM, RBF",
-    "svm_poly": "SVM, polynomial",
-    "logistic_regression": "logistic regression",
-}
 
 
-def fitted_classifiers(settings):
-    """Return {name: () -> classifier}, those of the paper that are fitted with labels."""
-    return {
-        "svm_linear": lambda: svm("linear", settings.svm_c),
-        "svm_rbf": lambda: svm("rbf", settings.rbf_c, settings.rbf_gamma),
-        "svm_poly": lambda: svm("poly", settings.svm_c, settings.poly_gamma),
-        "logistic_regression": lambda: logistic_regression(settings.logistic_max_iter, settings.seed),
-    }
-
-
-def fakes_half_altered(data, features):
+def fakes_half_altered(dataset, load, alteration):
     """Return the fakes alone, every second one altered and labelled as the class to be found."""
-    fakes = data.dataset.sources_of(FAKE)
-    untouched = data.dataset.of_sources(fakes)
-    altered = data.load(features).of_sources(fakes)
+    fakes = dataset.sources_of(FAKE)
+    untouched = dataset.of_sources(fakes)
+    altered = load(replace(dataset.feature, alteration=alteration)).of_sources(fakes)
     is_altered = np.arange(len(untouched)) % 2 == 1
     return replace(
         untouched,
@@ -101,108 +92,103 @@ def fakes_half_altered(data, features):
     )
 
 
-def control_rows(dataset, data, settings, **keys):
-    """Return the results of the fitted classifiers on a control, over all its images."""
-    splits = random_splits(dataset, len(dataset), settings.test_share, settings.n_splits, settings.seed)
-    keys |= {"protocol": data.protocol, "n_samples": len(dataset)}
-    return score_classifiers(dataset, splits, fitted_classifiers(settings), settings.n_threads, **keys)
-
-
-def measure_controls(data, features, settings):
-    """Return the results of both controls."""
-    rows = control_rows(fakes_half_altered(data, features), data, settings, table="control", condition="untouched")
+def controls(dataset, load, settings):
+    """Yield (table, condition, data set) of both controls: fakes against fakes, and both classes altered alike."""
+    yield "control", "untouched", fakes_half_altered(dataset, load, "")
     for alteration in settings.fakes_altered:
-        dataset = fakes_half_altered(data, replace(features, alteration=alteration))
-        rows += control_rows(dataset, data, settings, table="control", condition=alteration)
-    rows += control_rows(data.dataset, data, settings, table="alike", condition="as they are")
+        yield "control", alteration, fakes_half_altered(dataset, load, alteration)
+    yield "alike", "as they are", dataset
     for alteration in settings.both_altered:
-        dataset = data.load(replace(features, alteration=alteration)).of_sources(list(data.dataset.counts()))
-        rows += control_rows(dataset, data, settings, table="alike", condition=alteration)
-    return rows
+        yield "alike", alteration, load(replace(dataset.feature, alteration=alteration))
 
 
-def make_tables(data, rows, settings):
+def make_tables(dataset, rows, n_splits):
     """Yield (caption, Markdown table) of all that was measured."""
-    spread = f"mean ± standard deviation over {settings.n_splits} random splits"
-    if data.is_sample:
-        spread += ", no photograph on both sides"
-    if any(row["table"] == "control" for row in rows):
-        yield (
-            f"Control 1. Fakes against fakes, every second one altered: accuracy in %, {spread} (95 % interval). There "
-            "is nothing fake to find; 50 would be blind to the alteration",
-            condition_table(rows, "control", CLASSIFIER_NAMES),
-        )
-        yield (
-            f"Control 2. Reals against fakes, both altered alike: accuracy in %, {spread} (95 % interval)",
-            condition_table(rows, "alike", CLASSIFIER_NAMES),
-        )
-    columns = [(name, classifier, data.protocol) for classifier, name in CLASSIFIER_NAMES.items()] + [
-        ("k-means, all rows", "k_means", "published"),
-        ("k-means, held out", "k_means", "held_out"),
-        ("majority class", "majority_class", data.protocol),
-        ("headers only", "headers_only", data.protocol),
-    ]
-    default_sources = settings.real_sources + settings.fake_sources == REAL_SOURCES + FAKE_SOURCES
-    is_papers = settings.n_bins == N_BINS and (
-        data.kind == "published_features" or (data.kind == "images" and default_sources)
-    )
+    is_sample = dataset.origin is BUILT_IN_SAMPLE
+    spread = f"mean ± standard deviation over {n_splits} random splits" + ", no photograph on both sides" * is_sample
+    for table, caption in (
+        ("control", f"Control 1. Fakes against fakes, every second one altered: accuracy in %, {spread} (95 % interval). "
+         "There is nothing fake to find; 50 would be blind to the alteration"),
+        ("alike", f"Control 2. Reals against fakes, both altered alike: accuracy in %, {spread} (95 % interval)"),
+    ):  # fmt: skip
+        if found := rows_of(rows, table):
+            yield caption, result_table(found, ("condition", "n_samples"), ("classifier",), {"n_samples": "images"})
+    accuracies = rows_of(rows, "sample_sizes")
+    is_of_paper = dataset.is_of_paper(PAPER_SOURCES, PAPER_FEATURE)
+    published = paper_rows(PAPER_ACCURACY, accuracies) if is_of_paper else []
     yield (
         f"Table 1. Reals against fakes as published: accuracy in %, {spread} (95 % interval)",
-        sample_size_table(rows, columns, PUBLISHED_ACCURACY if is_papers else {}),
+        result_table(
+            accuracies + published,
+            ("n_samples", "measured") if published else ("n_samples",),
+            ("classifier", "protocol"),
+            {dataset.protocol: "", "measured": "by", None: "here"},
+        ),
     )
 
 
 def main():
     settings = read_settings(__name__)
+    from sklearn.linear_model import LogisticRegression  # scikit-learn and matplotlib take a second to load
+    from sklearn.svm import SVC
+
+    from deepfake_spectra.plots import control_figure, spectrum_figure
+
     for alteration in settings.fakes_altered + settings.both_altered:
         parse_steps(alteration)  # a wrong one ends the run before it has cost anything
-    stopwatch = Stopwatch()
-    features = Features(settings.convention, "none", settings.precision)
-    with stopwatch("spectra"):
-        data = load_experiment_data(
-            "celeba",
-            settings,
-            features,
-            REAL_SOURCES + FAKE_SOURCES,
-            SAMPLE_SIZES,
-            n_bins=settings.n_bins,
-            normalise=True,
-        )
-    sizes, remarks = sizes_that_fit(data.dataset, data.sample_sizes)
-    classifiers = fitted_classifiers(settings)
-    rows = []
-    with stopwatch("table 1"):
-        for n_samples in sizes:
-            splits = random_splits(data.dataset, n_samples, settings.test_share, settings.n_splits, settings.seed)
-            rows += compare_classifiers(
-                data.dataset, splits, classifiers, data.protocol, settings.seed, settings.n_threads, n_samples=n_samples
-            )
-    remarks += headers_warning(rows)
-    with stopwatch("controls"):
-        n_fakes = np.count_nonzero(data.dataset.labels == FAKE)
-        has_controls = data.load is not None and bool(n_fakes >= 4)
-        if has_controls:
-            rows += measure_controls(data, features, settings)
-        elif data.load:
-            remarks.append(
-                f"controls left out: found {n_fakes} fakes, need 4 to train and test on altered and untouched ones"
-            )
-        else:
-            remarks.append("controls left out: they need images, the authors' features have none")
-    folder = data.output_dir(settings)
-    with stopwatch("figures"):
-        from deepfake_spectra.plots import control_figure, spectrum_figure  # matplotlib takes half a second to load
+    feature = Feature(settings.convention, precision=settings.precision, n_bins=settings.n_bins, normalise=True)
+    only_one(DATA_DIR=settings.data_dir, PUBLISHED_FEATURES=settings.published_features)
+    if settings.published_features:
+        dataset = published_dataset(settings.published_features, feature)
+    else:
+        labels = label_sources(settings.real_sources, settings.fake_sources)
+        images = find_images("celeba", settings.data_dir, labels, PAPER_SOURCES)  # the sample's if there are none
+        reading = {key: getattr(settings, key) for key in ("seed", "n_threads", "max_unreadable")}
+        load = partial(load_spectra, images, n_samples=max(settings.sample_sizes), **reading)
+        dataset = load(feature)
 
-        weights = standardised_weights(data.dataset, classifiers["svm_linear"])
-        title = data.figure_title("CelebA")
-        spectrum_figure(folder / "celeba_spectrum.png", data.dataset, features, weights, "Linear SVM", title)
-        if has_controls:
-            control_figure(folder / "celeba_control.png", rows, ("control", "alike"), CLASSIFIER_NAMES, title)
-    tables = list(make_tables(data, rows, settings))
-    figures = ["celeba_spectrum.png"] + ["celeba_control.png"] * has_controls
-    write_experiment(folder, "celeba", "CelebA experiment", data, settings, rows, tables, remarks, figures)
-    save_run("celeba", data, features, {"name": "svm_linear", "C": settings.svm_c}, normalise=True)
-    print(f"time: {stopwatch}")
+    logistic = LogisticRegression(solver="liblinear", max_iter=settings.logistic_max_iter, random_state=settings.seed)
+    classifiers = {
+        "svm_linear": SVC(kernel="linear", C=settings.svm_c),
+        "svm_rbf": SVC(kernel="rbf", C=settings.rbf_c, gamma=settings.rbf_gamma),
+        "svm_poly": SVC(kernel="poly", C=settings.svm_c, gamma=settings.poly_gamma),
+        "logistic_regression": logistic,
+    }
+    protocol, seed, n_threads = dataset.protocol, settings.seed, settings.n_threads
+    sizes, remarks = sizes_that_fit(dataset, settings.sample_sizes)
+    rows = []
+    for n_samples in sizes:
+        splits = random_splits(dataset, n_samples, settings.test_share, settings.n_splits, seed)
+        keys = {"table": "sample_sizes", "n_samples": n_samples}
+        rows += score_classifiers(dataset, splits, classifiers, n_threads, protocol=protocol, **keys)
+        rows += score_k_means(dataset, splits, seed, n_threads, **keys)
+        rows += score_baselines(dataset, splits, seed, n_threads, protocol=protocol, **keys)
+    remarks += headers_warning(rows)
+
+    n_fakes = np.count_nonzero(dataset.labels == FAKE)
+    has_controls = bool(n_fakes >= 4) and not settings.published_features
+    if has_controls:
+        for table, condition, altered in controls(dataset, load, settings):
+            splits = random_splits(altered, len(altered), settings.test_share, settings.n_splits, seed)
+            keys = {"table": table, "condition": condition, "protocol": protocol, "n_samples": len(altered)}
+            rows += score_classifiers(altered, splits, classifiers, n_threads, **keys)
+    elif settings.published_features:
+        remarks.append("controls left out: they need images, the authors' features have none")
+    else:
+        remarks.append(
+            f"controls left out: found {n_fakes} fakes, need 4 to train and test on altered and untouched ones"
+        )
+
+    folder = settings.output_dir / dataset.origin.subfolder
+    title = f"CelebA experiment{dataset.origin.said}"
+    weights = standardised_weights(dataset, classifiers["svm_linear"])
+    spectrum_figure(folder / "celeba_spectrum.png", dataset, weights, "Linear SVM", title)
+    if has_controls:
+        control_figure(folder / "celeba_control.png", rows, ("control", "alike"), title)
+    tables = list(make_tables(dataset, rows, settings.n_splits))
+    figures = {"celeba_spectrum.png": True, "celeba_control.png": has_controls}
+    write_results(folder, "celeba", title, dataset, settings_record(settings), rows, tables, remarks, figures)
+    save_run("celeba", dataset, classifiers["svm_linear"])
 
 
 if __name__ == "__main__":

@@ -9,21 +9,24 @@ sources that were not trained on. On 100 images of public repositories (20 a tes
     python train_faces_hq.py                      # data/faces_hq if it is there, else the built-in sample
     python train_faces_hq.py --data-dir DIR --real-sources A B --fake-sources C D
 
-Writes plots/faces_hq_spectrum.png (of the sample also _crops.png), _accuracy.md, _accuracy.csv, _results.json and _files.txt, for the sample into
-plots/built_in_sample/; and the spectra for detect_fakes.py, data/spectra/faces_hq.npz or built_in_sample_faces_hq.npz.
+Writes plots/faces_hq_spectrum.png (of the sample also _crops.png), _accuracy.md, _accuracy.csv, _results.json and
+_files.txt, for the sample into plots/built_in_sample/; and the spectra for detect_fakes.py,
+data/spectra/faces_hq.safetensors or built_in_sample_faces_hq.safetensors.
 """
 
 from itertools import product
 from pathlib import Path
-from typing import Literal
 
-from deepfake_spectra.classification import compare_classifiers, logistic_regression, score_classifiers, standardised_weights, svm
-from deepfake_spectra.experiment_data import load_experiment_data, sample_credit, sample_crops, sizes_that_fit
-from deepfake_spectra.results import Stopwatch, headers_warning, metric_table, sample_size_table, write_experiment
-from deepfake_spectra.settings import read_settings, run
-from deepfake_spectra.spectra_file import save_run
-from deepfake_spectra.image_spectra import FAKE, REAL, Features
+from deepfake_spectra.classification import score_baselines, score_classifiers, score_k_means, standardised_weights
+from deepfake_spectra.dataset import BUILT_IN_SAMPLE, FAKE, REAL, Feature, Precision
+from deepfake_spectra.detector_file import save_run
+from deepfake_spectra.image_spectra import find_images, label_sources, load_spectra, sizes_that_fit
+from deepfake_spectra.published_features import published_dataset
+from deepfake_spectra.results import headers_warning, paper_rows, result_table, rows_of, write_results
+from deepfake_spectra.sample.build import credit, sample_images, shown_crops
+from deepfake_spectra.settings import only_one, read_settings, run, settings_record
 from deepfake_spectra.splits import random_splits, source_splits
+from radial_spectrum import Convention
 
 # data
 DATA_DIR: Path | None = None  # folder with one sub-folder per source; none: data/faces_hq, else the built-in sample
@@ -33,9 +36,9 @@ SAMPLE_SIZES: tuple[int, ...] = (4000, 1000, 100, 20)  # images in total, all so
 PUBLISHED_FEATURES: Path | None = None  # the authors' dataset_freq_1000.pkl, instead of images
 MAX_UNREADABLE: float = 0.01  # share of unreadable files above which the run ends
 
-# features
-CONVENTION: Literal["published", "centred"] = "published"  # "centred" has DC at the centre and keeps every ring
-PRECISION: Literal["float64", "float32"] = "float64"  # float32 is faster and errs by 1e-4 in single bins
+# feature
+CONVENTION: Convention = "published"  # "centred" has DC at the centre and keeps every ring
+PRECISION: Precision = "float64"  # float32 is faster and errs by 1e-4 in single bins
 ALTERATION: str = ""  # done to every image first, as "jpeg 75" or "crop 512x512 + blur 0.5": what is left then?
 N_BINS: int | None = None  # values per spectrum; none: as many as the shortest has (722 at 1024x1024)
 
@@ -50,7 +53,12 @@ N_THREADS: int = -1  # -1: one per core
 # output
 OUTPUT_DIR: Path = Path("plots")  # for tables and figures
 
-PUBLISHED_ACCURACY = {  # per cent at a number of images
+# the paper's own, beside which ours are set where sources and feature are the same: not to be edited
+PAPER_SOURCES = {
+    "celebA-HQ_10K": REAL, "Flickr-Faces-HQ_10K": REAL, "100KFake_10K": FAKE, "thispersondoesntexists_10K": FAKE,
+}  # fmt: skip
+PAPER_FEATURE = Feature(n_bins=722)
+PAPER_ACCURACY = {  # per cent at a number of images
     "paper": {
         4000: {"svm_linear": 100, "logistic_regression": 100, "k_means": 82},
         1000: {"svm_linear": 100, "logistic_regression": 100, "k_means": 82},
@@ -58,66 +66,40 @@ PUBLISHED_ACCURACY = {  # per cent at a number of images
         20: {"svm_linear": 100, "logistic_regression": 100, "k_means": 75},
     }
 }
-PUBLISHED_N_BINS = 722
 
 
-def linear_classifiers(settings):
-    """Return {name: () -> classifier}, the two of the paper that are fitted with labels."""
-    return {
-        "svm_linear": lambda: svm("linear", settings.svm_c),
-        "logistic_regression": lambda: logistic_regression(settings.logistic_max_iter, settings.seed),
-    }
-
-
-def sample_size_rows(data, sizes, settings):
-    """Table 1: random splits, stratified by source; of the sample, by photograph."""
-    rows = []
-    for n_samples in sizes:
-        splits = random_splits(data.dataset, n_samples, settings.test_share, settings.n_splits, settings.seed)
-        rows += compare_classifiers(
-            data.dataset,
-            splits,
-            linear_classifiers(settings),
-            data.protocol,
-            settings.seed,
-            settings.n_threads,
-            n_samples=n_samples,
-        )
-    return rows
-
-
-def transfer_rows(data, settings):
+def transfer_rows(dataset, classifiers, settings):
     """Table 2: train on one real and one fake source, test on all the others; empty if a class has one source."""
-    sources = {label: data.dataset.sources_of(label) for label in (REAL, FAKE)}
-    if min(map(len, sources.values())) < 2:
+    reals, fakes = dataset.sources_of(REAL), dataset.sources_of(FAKE)
+    if len(reals) < 2 or len(fakes) < 2:
         return []
     rows = []
-    for trained in product(sources[REAL], sources[FAKE]):
-        tested = [name for name in sources[REAL] + sources[FAKE] if name not in trained]
-        rows += rows_between(data.dataset, trained, tested, data, settings, table="transfer")
+    for trained in product(reals, fakes):
+        tested = [name for name in reals + fakes if name not in trained]
+        rows += rows_between(dataset, trained, tested, classifiers, settings, table="transfer")
     return rows
 
 
-def limit_rows(data, settings):
+def limit_rows(dataset, classifiers, settings):
     """Table 3, sample only: a detector of the first generator, asked about what it was not trained on."""
-    trained_real, tested_real = data.dataset.sources_of(REAL)
-    generator = data.dataset.sources_of(FAKE)[0]
+    trained_real, tested_real = dataset.sources_of(REAL)
+    generator, *_ = fakes = dataset.sources_of(FAKE)
     rows = []
-    for asked in data.limits.sources_of(FAKE):
+    for asked in fakes:
         trained, tested = (trained_real, generator), (tested_real, asked)
-        rows += rows_between(data.limits, trained, tested, data, settings, table="limits", condition=asked)
+        rows += rows_between(dataset, trained, tested, classifiers, settings, table="limits", condition=asked)
     return rows
 
 
-def rows_between(dataset, trained, tested, data, settings, **keys):
-    """Results of the linear classifiers, trained on some sources and tested on others."""
+def rows_between(dataset, trained, tested, classifiers, settings, **keys):
+    """Results of classifiers that are trained on some sources and tested on others."""
     splits = source_splits(dataset, trained, tested, settings.test_share, settings.n_splits, settings.seed)
     return score_classifiers(
         dataset,
         splits,
-        linear_classifiers(settings),
+        classifiers,
         settings.n_threads,
-        protocol="by_photograph" if data.is_sample else "held_out",
+        protocol=dataset.protocol if dataset.group_name else "held_out",
         n_samples=len(splits[0].train) + len(splits[0].test),
         train_sources=list(trained),
         test_sources=list(tested),
@@ -125,89 +107,88 @@ def rows_between(dataset, trained, tested, data, settings, **keys):
     )
 
 
-def tables(data, rows, settings):
-    """Return (caption, Markdown table) for all that was measured."""
-    by_photograph = ", no photograph on both sides" if data.is_sample else ""
-    columns = (
-        ("SVM, linear", "svm_linear", data.protocol),
-        ("logistic regression", "logistic_regression", data.protocol),
-        ("k-means, all rows", "k_means", "published"),
-        ("k-means, held out", "k_means", "held_out"),
-        ("majority class", "majority_class", data.protocol),
-        ("headers only", "headers_only", data.protocol),
-    )
-    is_papers = (
-        data.dataset.spectra.shape[1] == PUBLISHED_N_BINS  # not the authors' features of another experiment
-        if data.kind == "published_features"
-        else (settings.real_sources, settings.fake_sources, settings.alteration) == (REAL_SOURCES, FAKE_SOURCES, "")
-        and not data.is_sample
-    )
+def make_tables(dataset, rows, n_splits):
+    """Yield (caption, Markdown table) for all that was measured."""
+    by_photograph = ", no photograph on both sides" if dataset.origin is BUILT_IN_SAMPLE else ""
+    accuracies = rows_of(rows, "sample_sizes")
+    is_of_paper = dataset.is_of_paper(PAPER_SOURCES, PAPER_FEATURE)
+    published = paper_rows(PAPER_ACCURACY, accuracies) if is_of_paper else []
     yield (
-        f"Table 1. Accuracy in %, mean ± standard deviation over {settings.n_splits} random splits{by_photograph} "
+        f"Table 1. Accuracy in %, mean ± standard deviation over {n_splits} random splits{by_photograph} "
         "(95 % interval)",
-        sample_size_table(rows, columns, PUBLISHED_ACCURACY if is_papers else {}),
+        result_table(
+            accuracies + published,
+            ("n_samples", "measured") if published else ("n_samples",),
+            ("classifier", "protocol"),
+            {dataset.protocol: "", "measured": "by", None: "here"},
+        ),
     )
-    for table, caption, of_asked in (
-        ("transfer", "Table 2. Transfer in %: trained on one real and one fake source, tested on the others", "of fakes"),
+    metrics = ("recall_real", "recall_fake", "balanced_accuracy", "roc_auc")
+    for table, caption, names in (
+        ("transfer", "Table 2. Transfer in %: trained on one real and one fake source, tested on the others", {}),
         ("limits", "Table 3. Limits in %: a detector of one generator, asked about others, and about photographs that "
-         "were merely scaled or blurred", "called fake"),
+         "were merely scaled or blurred", {"recall_fake": "called fake"}),
     ):  # fmt: skip
-        metrics = (("recall of reals", "recall_real"), (of_asked, "recall_fake"),
-                   ("balanced accuracy", "balanced_accuracy"), ("ROC AUC", "roc_auc"))  # fmt: skip
-        if any(row["table"] == table for row in rows):
-            lines = (("trained on", "train_sources"), ("tested on", "test_sources"), ("classifier", "classifier"))
-            names = {"svm_linear": "SVM, linear", "logistic_regression": "logistic regression"}
-            yield caption + by_photograph, metric_table(rows, table, lines, metrics, names)
-
-
-def notes(rows, settings):
-    """Return what has to be said about the numbers."""
-    sentences = headers_warning(rows)
-    if settings.alteration:
-        sentences.append(f"every image was altered first: {settings.alteration}; the headers are those of before")
-    if not any(row["table"] == "transfer" for row in rows):
-        sentences.append("transfer left out: it needs two sources of each class")
-    return sentences
+        if found := rows_of(rows, table, metrics):
+            lines = ("train_sources", "test_sources", "classifier")
+            yield caption + by_photograph, result_table(found, lines, ("metric",), names)
 
 
 def main():
     settings = read_settings(__name__)
-    stopwatch = Stopwatch()
-    features = Features(settings.convention, "none", settings.precision, settings.alteration)
-    with stopwatch("spectra"):
-        data = load_experiment_data(
-            "faces_hq", settings, features, REAL_SOURCES + FAKE_SOURCES, SAMPLE_SIZES, n_bins=settings.n_bins
-        )
-    sizes, remarks = sizes_that_fit(data.dataset, data.sample_sizes)
-    with stopwatch("table 1"):
-        rows = sample_size_rows(data, sizes, settings)
-    with stopwatch("transfer"):
-        rows += transfer_rows(data, settings)
-        rows += limit_rows(data, settings) if data.is_sample else []
-    folder = data.output_dir(settings)
-    with stopwatch("figure"):
-        from deepfake_spectra.plots import crops_figure, spectrum_figure  # matplotlib takes half a second to load
+    from sklearn.linear_model import LogisticRegression  # scikit-learn and matplotlib take a second to load
+    from sklearn.svm import SVC
 
-        weights = standardised_weights(data.dataset, linear_classifiers(settings)["svm_linear"])
-        title = data.figure_title("Faces-HQ", settings.alteration)
-        if data.is_sample:
-            crops_figure(
-                folder / "faces_hq_crops.png", sample_crops(data.dataset), data.dataset, features, sample_credit()
-            )
-        spectrum_figure(folder / "faces_hq_spectrum.png", data.dataset, features, weights, "Linear SVM", title)
-    write_experiment(
-        folder,
-        "faces_hq",
-        "Faces-HQ experiment",
-        data,
-        settings,
-        rows,
-        list(tables(data, rows, settings)),
-        remarks + notes(rows, settings),
-        ["faces_hq_spectrum.png"] + ["faces_hq_crops.png"] * data.is_sample,
+    from deepfake_spectra.plots import crops_figure, spectrum_figure
+
+    feature = Feature(
+        settings.convention, precision=settings.precision, alteration=settings.alteration, n_bins=settings.n_bins
     )
-    save_run("faces_hq", data, features, {"name": "svm_linear", "C": settings.svm_c})
-    print(f"time: {stopwatch}")
+    reading = {key: getattr(settings, key) for key in ("seed", "n_threads", "max_unreadable")}
+    only_one(DATA_DIR=settings.data_dir, PUBLISHED_FEATURES=settings.published_features)
+    if settings.published_features:
+        dataset = published_dataset(settings.published_features, feature)
+    else:
+        labels = label_sources(settings.real_sources, settings.fake_sources)
+        images = find_images("faces_hq", settings.data_dir, labels, PAPER_SOURCES)  # the sample's if there are none
+        dataset = load_spectra(images, feature, max(settings.sample_sizes), **reading)
+
+    classifiers = {
+        "svm_linear": SVC(kernel="linear", C=settings.svm_c),
+        "logistic_regression": LogisticRegression(
+            solver="liblinear", max_iter=settings.logistic_max_iter, random_state=settings.seed
+        ),
+    }
+    seed, n_threads = settings.seed, settings.n_threads
+    sizes, remarks = sizes_that_fit(dataset, settings.sample_sizes)
+    rows = []
+    for n_samples in sizes:
+        splits = random_splits(dataset, n_samples, settings.test_share, settings.n_splits, seed)
+        keys = {"table": "sample_sizes", "n_samples": n_samples}
+        rows += score_classifiers(dataset, splits, classifiers, n_threads, protocol=dataset.protocol, **keys)
+        rows += score_k_means(dataset, splits, seed, n_threads, **keys)
+        rows += score_baselines(dataset, splits, seed, n_threads, protocol=dataset.protocol, **keys)
+    transfer = transfer_rows(dataset, classifiers, settings)
+    rows += transfer
+    if dataset.origin is BUILT_IN_SAMPLE:
+        with_altered = load_spectra(sample_images("faces_hq", with_altered=True), feature, **reading)
+        rows += limit_rows(with_altered, classifiers, settings)
+
+    remarks += headers_warning(rows)
+    if settings.alteration:
+        remarks.append(f"every image was altered first: {settings.alteration}; the headers are those of before")
+    if not transfer:
+        remarks.append("transfer left out: it needs two sources of each class")
+    folder = settings.output_dir / dataset.origin.subfolder
+    title = f"Faces-HQ experiment{dataset.origin.said}"
+    weights = standardised_weights(dataset, classifiers["svm_linear"])
+    spectrum_figure(folder / "faces_hq_spectrum.png", dataset, weights, "Linear SVM", title)
+    if dataset.origin is BUILT_IN_SAMPLE:
+        crops_figure(folder / "faces_hq_crops.png", shown_crops(dataset.paths), dataset, credit())
+    figures = {"faces_hq_spectrum.png": True, "faces_hq_crops.png": dataset.origin is BUILT_IN_SAMPLE}
+    tables = list(make_tables(dataset, rows, settings.n_splits))
+    write_results(folder, "faces_hq", title, dataset, settings_record(settings), rows, tables, remarks, figures)
+    save_run("faces_hq", dataset, classifiers["svm_linear"])
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""What the scripts share, from the ground up: see docs/code.md."""

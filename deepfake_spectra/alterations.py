@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from deepfake_spectra.settings import UsageError
+from deepfake_spectra.errors import UsageError
 from deepfake_spectra.opencv import cv2
 
 

@@ -1,6 +1,6 @@
 """Labelled spectra -> a detector that gives probabilities, says why, and says when it should not be believed.
 
-    detector = FakeDetector(load_spectra_file(path))
+    detector = FakeDetector(dataset, "faces_hq", {"kernel": "linear", "C": 1.0})
     detector.score(spectrum)                # probability of fake
     detector.warnings(spectrum, header)     # in what the image is unlike those that were trained on
     detector.evidence(spectrum)             # what each bin contributed
@@ -10,16 +10,12 @@ scikit-learn is loaded when a detector is made, so that `--help` of a script ans
 
 import warnings
 
+import joblib
 import numpy as np
 
-from deepfake_spectra.classification import svm
-from deepfake_spectra.settings import ExperimentError
-from deepfake_spectra.image_files import UnreadableImage
-from radial_spectrum import normalise_by_first, resample_spectrum
-from deepfake_spectra.spectra_file import KnownSpectra
-from deepfake_spectra.image_spectra import CLASS_NAMES, FAKE, REAL
-from deepfake_spectra.splits import Split
-from deepfake_spectra.parallel import in_threads
+from deepfake_spectra.dataset import CLASS_NAMES, FAKE, REAL, SpectrumDataset
+from deepfake_spectra.errors import ExperimentError
+from deepfake_spectra.image_spectra import feature_of
 
 MOST_FOLDS = 5
 RANGE_QUANTILE = 0.99  # of the training images lie less outside the others' range than where a warning begins
@@ -30,13 +26,24 @@ _PATH_STEPS = 32  # of the integral in `evidence`; it is exact to 1e-3 of the de
 
 
 class FakeDetector:
-    """The classifier of an experiment, fitted to all its spectra, and what is known of how it does.
+    """A support vector classifier fitted to all spectra of a data set, and what is known of how it does.
+
+    Parameters
+    ----------
+    dataset : SpectrumDataset
+        With headers.
+    experiment : str
+        What it is of, for messages.
+    classifier : dict
+        {"kernel": "linear", "C": 1.0} or {"kernel": "rbf", "C": 6.37, "gamma": 0.86}. Both classes weigh a half.
+    seed : int
+        Of the folds.
+    n_threads : int
 
     Attributes
     ----------
-    known : KnownSpectra
     n_folds : int
-        In which the decision values for the calibration were held out.
+        In which the decision values for the calibration (Platt's) were held out.
     n_right, n_held_out : dict of int to int
         {REAL: ..., FAKE: ...}: of the spectra held out, how many fell on the right side of probability 0.5.
     low, high : ndarray, (n_bins,)
@@ -51,27 +58,39 @@ class FakeDetector:
         from reals to fakes.
     """
 
-    def __init__(self, known: KnownSpectra, seed: int = 0, n_threads: int = -1):
-        self.known = known
-        dataset = known.dataset
-        folds = _held_out_folds(dataset.labels, dataset.groups, seed)
-        self._classifier, *held_out = in_threads(  # the fit to all rows is the longest: first
-            lambda rows: self._make_classifier().fit(dataset.spectra[rows], dataset.labels[rows]),
-            [np.arange(len(dataset)), *(fold.train for fold in folds)],
-            n_threads,
-        )
-        decisions = [model.decision_function(dataset.spectra[fold.test]) for model, fold in zip(held_out, folds)]
-        decisions, labels = np.concatenate(decisions), np.concatenate([dataset.labels[fold.test] for fold in folds])
+    def __init__(
+        self, dataset: SpectrumDataset, experiment: str, classifier: dict, seed: int = 0, n_threads: int = -1
+    ):
+        from sklearn.calibration import CalibratedClassifierCV
+        from sklearn.model_selection import cross_val_predict
+        from sklearn.svm import SVC
+        from sklearn.utils.class_weight import compute_sample_weight
+
+        self.dataset, self.experiment, self.classifier = dataset, experiment, classifier
+        spectra, labels = dataset.spectra, dataset.labels
+        folds = _held_out_folds(labels, dataset.groups, seed)
+        svc, weights = SVC(**classifier), compute_sample_weight("balanced", labels)
+        with joblib.parallel_config("threading", n_jobs=n_threads):
+            self._calibrated = CalibratedClassifierCV(svc, cv=folds, ensemble=False).fit(spectra, labels, weights)
+            held_out = cross_val_predict(
+                svc, spectra, labels, cv=folds, method="decision_function", params={"sample_weight": weights}
+            )
+        [fitted] = self._calibrated.calibrated_classifiers_
+        [calibrator] = fitted.calibrators
+        if calibrator.a_ >= 0:  # scikit-learn's sign: the probability is 1 / (1 + exp(a decision + b))
+            raise ExperimentError(
+                f"the classifier does not tell real from fake in these {len(labels)} spectra: held out, fakes score no "
+                "higher than reals; train on more, or other, images"
+            )
+        self._svc = fitted.estimator
         self.n_folds = len(folds)
-        self._calibration = _platt_scaling(decisions, labels)
-        called_fake = self._probabilities(decisions) >= 0.5
+        is_right = (calibrator.predict(held_out) >= 0.5) == (labels == FAKE)
         self.n_held_out = {label: np.count_nonzero(labels == label) for label in (REAL, FAKE)}
-        self.n_right = {label: np.count_nonzero((labels == label) & (called_fake == label)) for label in (REAL, FAKE)}
-        means = [dataset.spectra[dataset.labels == label].mean(axis=0) for label in (REAL, FAKE)]
-        self._middle = np.mean(means, axis=0)
-        self.low, self.high, self.most_outside = _training_range(dataset.spectra, dataset.groups)
+        self.n_right = {label: np.count_nonzero(is_right[labels == label]) for label in (REAL, FAKE)}
+        self._middle = np.mean([spectra[labels == label].mean(axis=0) for label in (REAL, FAKE)], axis=0)
+        self.low, self.high, self.most_outside = _training_range(spectra, dataset.groups)
         self._seen = _SeenHeaders(dataset)
-        self._trained_on = {_fingerprint(row) for row in dataset.spectra}
+        self._trained_on = {_fingerprint(row) for row in spectra}
 
     def spectrum(self, gray: np.ndarray) -> np.ndarray:
         """Return the spectrum (n_bins,) of a grey image (height, width), made as those that were trained on.
@@ -81,17 +100,11 @@ class FakeDetector:
         UnreadableImage
             Blank, or too small for a spectrum.
         """
-        spectrum = resample_spectrum(self.known.features.spectrum(gray), len(self.low))
-        try:
-            return normalise_by_first(spectrum) if self.known.normalise else spectrum
-        except ValueError as error:
-            raise UnreadableImage(str(error)) from None
+        return feature_of(gray, self.dataset.feature)
 
     def score(self, spectrum: np.ndarray) -> float:
         """Return the probability that a spectrum (n_bins,) is a fake's, real and fake being equally frequent."""
-        if self._classifier.kernel == "linear":  # scikit-learn's checks would cost half a millisecond an image
-            return float(self._probabilities(spectrum @ self._classifier.coef_[0] + self._classifier.intercept_[0]))
-        return float(self._probabilities(self._classifier.decision_function(spectrum[None]))[0])
+        return float(self._calibrated.predict_proba(spectrum[None])[0, FAKE])
 
     def warnings(self, spectrum: np.ndarray, header: np.void) -> dict[str, str]:
         """Return in what an image is unlike the training images.
@@ -123,29 +136,15 @@ class FakeDetector:
         linear classifier that is weight times deviation.
         """
         deviation = spectrum - self._middle
-        if self._classifier.kernel == "linear":
-            return self._classifier.coef_[0] * deviation
+        if self._svc.kernel == "linear":
+            return self._svc.coef_[0] * deviation
         steps = (np.arange(_PATH_STEPS) + 0.5) / _PATH_STEPS
         path = self._middle + steps[:, None] * deviation
-        supports, weights = self._classifier.support_vectors_, self._classifier.dual_coef_[0]
-        gamma = self._classifier.gamma
+        supports, weights, gamma = self._svc.support_vectors_, self._svc.dual_coef_[0], self._svc.gamma
         distances = (path**2).sum(axis=1)[:, None] + (supports**2).sum(axis=1) - 2 * path @ supports.T
         pulls = weights * np.exp(-gamma * distances)  # (n_steps, n_supports)
         gradients = 2 * gamma * (pulls @ supports - pulls.sum(axis=1)[:, None] * path)
         return gradients.mean(axis=0) * deviation
-
-    def _make_classifier(self):
-        """Return the experiment's classifier; where the classes are not equally large, it weighs them so."""
-        parameters = dict(self.known.classifier)
-        kernel = parameters.pop("name").removeprefix("svm_")
-        return svm(kernel, **parameters).set_params(class_weight="balanced")
-
-    def _probabilities(self, decisions):
-        """Return the probability of fake for decision values."""
-        from scipy.special import expit
-
-        slope, intercept = self._calibration
-        return expit(slope * decisions + intercept)
 
 
 class _SeenHeaders:
@@ -199,7 +198,7 @@ def _listed(values, most=4):
 
 
 def _held_out_folds(labels, groups, seed):
-    """Return up to five splits, each group tested on once and never on both sides, both classes trained on in each."""
+    """Return up to five splits (train rows, test rows): each group tested on once, both classes trained on in each."""
     from sklearn.model_selection import StratifiedGroupKFold
 
     for n_folds in range(min(MOST_FOLDS, len(np.unique(groups))), 1, -1):
@@ -207,40 +206,15 @@ def _held_out_folds(labels, groups, seed):
             warnings.filterwarnings("ignore", "The least populated class")  # checked below
             folds = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
             try:
-                splits = [Split(*rows) for rows in folds.split(labels, labels, groups)]
+                splits = list(folds.split(labels, labels, groups))
             except ValueError:  # more folds than images of a class
                 continue
-        if all(len(split.test) and len(np.unique(labels[split.train])) == 2 for split in splits):
+        if all(len(test) and len(np.unique(labels[train])) == 2 for train, test in splits):
             return splits
     raise ExperimentError(
         f"found {len(labels)} spectra of {len(np.unique(groups))} independent images or videos, too few to hold some "
         "out for the calibration: need two of each class"
     )
-
-
-def _platt_scaling(decisions, labels):
-    """Return the slope and intercept of a logistic curve through held-out decision values (Platt, 1999).
-
-    His smoothed targets keep the probability of a separable set from being 0 or 1; each class weighs a half.
-    """
-    from sklearn.linear_model import LogisticRegression
-
-    counts = np.bincount(labels)
-    targets = np.where(labels == FAKE, (counts[FAKE] + 1) / (counts[FAKE] + 2), 1 / (counts[REAL] + 2))
-    weights = len(labels) / (2 * counts[labels])
-    spread = np.std(decisions) or 1
-    curve = LogisticRegression(C=np.inf).fit(  # a soft target is two rows, one of each class, that share the weight
-        np.tile(decisions / spread, 2)[:, None],
-        np.repeat([FAKE, REAL], len(labels)),
-        np.concatenate([weights * targets, weights * (1 - targets)]),
-    )
-    slope, intercept = curve.coef_[0, 0] / spread, curve.intercept_[0]
-    if slope <= 0:
-        raise ExperimentError(
-            f"the classifier does not tell real from fake in these {len(labels)} spectra: held out, fakes score no "
-            "higher than reals; train on more, or other, images"
-        )
-    return slope, intercept
 
 
 def _training_range(spectra, groups):

@@ -24,6 +24,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from deepfake_spectra.errors import NoCrops
 from deepfake_spectra.opencv import cv2
 
 Detector = Literal["centerface", "centre"]
@@ -34,10 +35,6 @@ DETECTION_SIDE = 640  # pixels, the longer side at detection: 50 ms for 1080p, 5
 FACE_THRESHOLD = 0.5  # CenterFace's own; its scores on true faces are mostly above 0.8
 FRAMES_EACH_SIDE = 2  # a box is the median over this many sampled frames before and after, and its own
 COMPLETE_FROM = 0.9  # of the length that a header states: many containers only estimate theirs
-
-
-class NoCrops(ValueError):
-    """The reason why a video or an image gives no crop, in a few words."""
 
 
 class Frame(NamedTuple):

@@ -1,10 +1,14 @@
-"""Files are written whole or not at all: under a temporary name first, then renamed."""
+"""Files are written whole or not at all, and named so that a terminal can show it."""
 
+import hashlib
 import os
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 @contextmanager
@@ -24,3 +28,32 @@ def whole_file(path: Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole; a file name in it that is not valid Unicode keeps its bytes."""
+    with whole_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", errors="surrogateescape")
+
+
+def printable(name: str) -> str:
+    """Return a name on one line: as it is, or with quotes, line breaks and undecodable bytes escaped."""
+    return name if name.isprintable() else repr(name)[1:-1]
+
+
+def display_path(path: Path) -> str:
+    """Return a path as a reader of the terminal wants it: printable, from the current folder if it lies below."""
+    return printable(str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path))
+
+
+def figure_name(path: Path) -> str:
+    """Return a name for the figure of a file that no other file's has, that every system takes and no shell misreads."""
+    stem = re.sub(r"[^\w.-]+", "_", path.stem).lstrip("-.")[:50]
+    digest = hashlib.sha256(os.fsencode(os.path.abspath(path))).hexdigest()[:10]
+    return f"{stem}-{digest}.png"
+
+
+def figure_title(path: Path) -> str:
+    """Return a file's name, printable, and with its middle left out where a figure has no room for it."""
+    name = printable(path.name)
+    return name if len(name) <= 80 else f"{name[:50]} … {name[-25:]}"

@@ -10,11 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from PIL import ExifTags, Image, JpegImagePlugin
 
+from deepfake_spectra.dataset import IMAGE_HEADER
+from deepfake_spectra.errors import UnreadableImage
 from deepfake_spectra.opencv import cv2
-
-IMAGE_HEADER = np.dtype(
-    [("width", "i4"), ("height", "i4"), ("format", "U8"), ("jpeg_quality", "i2"), ("subsampling", "U8")]
-)  # as stored, before any turn by EXIF; jpeg_quality is 0 and subsampling "" where the format has none
 
 IMAGE_ENDINGS = {".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".gif"}
 READ_FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
@@ -23,8 +21,13 @@ Image.MAX_IMAGE_PIXELS = None  # Pillow would warn from 89 million on; ours is t
 warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged files: `read_gray` gives the reason, if there is one
 
 
-class UnreadableImage(Exception):
-    """The reason why a file gives no spectrum, in a few words."""
+REMARKS = {  # what had to be changed on reading: key -> how to say it
+    "16-bit": "16 bits a channel, reduced to 8 as the paper's reader does",
+    "alpha": "transparency ignored",
+    "CMYK": "CMYK, converted to grey",
+    "grey": "grey already",
+    "turned": "turned or mirrored as the EXIF tag asks",
+}
 
 
 class GrayImage(NamedTuple):
@@ -32,7 +35,7 @@ class GrayImage(NamedTuple):
 
     gray: np.ndarray  # (height, width) uint8
     header: np.void  # one IMAGE_HEADER
-    remarks: tuple[str, ...]  # keys of what had to be changed on reading: "16-bit", "alpha", ...
+    remarks: tuple[str, ...]  # keys of REMARKS
 
 
 def read_gray(path: Path) -> GrayImage:
@@ -64,14 +67,14 @@ def decode_gray(content: bytes) -> GrayImage:
 
 
 def list_images(folder: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
-    """Return the images under a folder, sorted by path, and the files that have an image's ending but are none."""
-    images, others = [], []
+    """Return the images under a folder, sorted by path, and (path, reason) of those that only have an image's ending."""
+    images, skipped = [], []
     for path in visible_files(folder):
         if looks_like_image(path):
             images.append(path)
         elif path.suffix.lower() in IMAGE_ENDINGS:
-            others.append((path, "not an image" if path.stat().st_size else "empty file"))
-    return sorted(images), sorted(others)
+            skipped.append((path, "not an image" if path.stat().st_size else "empty file"))
+    return sorted(images), sorted(skipped)
 
 
 def visible_files(folder: Path) -> Iterator[Path]:
@@ -120,7 +123,7 @@ def _read_header(content):
 
 
 def _header_remarks(image, content) -> Iterator[str]:
-    """Yield the keys of `spectrum_dataset._REMARKS` that an opened image calls for."""
+    """Yield the keys of REMARKS that an opened image calls for."""
     bits = 16 if image.mode.startswith("I;16") else 8
     if image.format == "PNG":  # Pillow opens 16-bit colour as 8-bit
         bits = content[24]

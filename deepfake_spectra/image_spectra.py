@@ -8,137 +8,69 @@ each spectrum: it is what a classifier could cheat with.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from tqdm import tqdm
 
-from deepfake_spectra.settings import ExperimentError, UsageError
-from deepfake_spectra.file_names import shown
 from deepfake_spectra.alterations import alter, parse_steps
-from deepfake_spectra.image_files import IMAGE_HEADER, UnreadableImage, list_images, read_gray
-from radial_spectrum import (
-    SMALLEST_SIDE,
-    Convention,
-    centre_third,
-    normalise_by_first,
-    radial_spectrum,
-    resample_spectrum,
-)
-from deepfake_spectra.spectrum_cache import Measured, SpectrumCache, file_key
+from deepfake_spectra.dataset import FAKE, IMAGE_HEADER, REAL, Feature, ImageFolder, SpectrumDataset
+from deepfake_spectra.errors import ExperimentError, UnreadableImage, UsageError
+from deepfake_spectra.files import REPOSITORY, display_path
+from deepfake_spectra.image_files import REMARKS, list_images, read_gray
 from deepfake_spectra.parallel import in_threads
-
-REAL, FAKE = 0, 1
-CLASS_NAMES = ("real", "fake")
-
-Crop = Literal["none", "centre_third"]
-
-_REMARKS = {
-    "16-bit": "hold 16 bits a channel; reduced to 8, as the paper's reader does",
-    "alpha": "hold transparency; it was ignored",
-    "CMYK": "are CMYK; converted to grey",
-    "grey": "are grey already",
-    "turned": "were turned or mirrored as their EXIF tag asks",
-}
+from deepfake_spectra.sample.build import sample_images
+from deepfake_spectra.spectrum_cache import Measured, SpectrumCache, file_key
+from radial_spectrum import SMALLEST_SIDE, centre_third, normalise_by_first, radial_spectrum, resample_spectrum
 
 
-@dataclass(frozen=True)
-class Features:
-    """Which spectrum is computed of an image: everything that a cached spectrum depends on besides the file."""
-
-    convention: Convention = "published"
-    crop: Crop = "none"
-    precision: Literal["float64", "float32"] = "float64"
-    alteration: str = ""  # what is done to every image first, for controls; see `image_alterations.alter`
-
-    def __post_init__(self):
-        parse_steps(self.alteration)  # a wrong one is the user's mistake, not that of every image
-
-    def spectrum(self, gray: np.ndarray) -> np.ndarray:
-        """Return the spectrum of one grey image (height, width), at its own length.
-
-        Raises
-        ------
-        UnreadableImage
-            What is left of the image after alteration and crop is blank or too small.
-        """
-        part = alter(gray, self.alteration)
-        if self.crop == "centre_third":
-            part = centre_third(part)
-        if min(part.shape) < SMALLEST_SIDE:
-            once = ", too small once altered or cropped" if min(gray.shape) >= SMALLEST_SIDE else ""
-            raise UnreadableImage(f"{gray.shape[1]}x{gray.shape[0]}{once}: needs two sides of at least {SMALLEST_SIDE}")
-        if part.min() == part.max():
-            raise UnreadableImage(
-                f"blank: every pixel is {part[0, 0]}{'' if part is gray else ' once altered or cropped'}"
-            )
-        return radial_spectrum(part, self.convention, np.dtype(self.precision).type)
+def label_sources(real_sources: Sequence[str], fake_sources: Sequence[str]) -> dict[str, int]:
+    """Return {source: REAL or FAKE}, or raise UsageError where the names cannot make two classes."""
+    for setting, sources in (("REAL_SOURCES", real_sources), ("FAKE_SOURCES", fake_sources)):
+        if not sources:
+            raise UsageError(f"{setting} is empty: need at least one folder of each class")
+    both = sorted(set(real_sources) & set(fake_sources))
+    if both:
+        raise UsageError(f"{', '.join(both)}: named both as a real and as a fake source; name it once")
+    unprintable = [name for name in (*real_sources, *fake_sources) if not name.isprintable()]
+    if unprintable:
+        raise UsageError(f"source {unprintable[0]!a}: a table cannot show that name; rename the folder")
+    return dict.fromkeys(real_sources, REAL) | dict.fromkeys(fake_sources, FAKE)
 
 
-@dataclass
-class SpectrumDataset:
-    """Spectra of one experiment, one row an image; all arrays share their first axis.
+def find_images(
+    experiment: str, data_dir: Path | None, labels_of_sources: dict[str, int], paper_sources: dict[str, int]
+) -> ImageFolder:
+    """Return the images of an experiment: those of the folder named, else of `data/<experiment>`, else the sample's.
 
-    `groups` names what must not stand on both sides of a split (a photograph, a video); it is the path itself where
-    images are independent. `headers` is None for published features, which come without files.
+    Raises
+    ------
+    UsageError
+        The folder named is not there; or none was named, `data/<experiment>` is not there, and the sources are not the
+        paper's: whoever names sources does not want the sample.
     """
-
-    spectra: np.ndarray  # (n_images, n_bins) float64
-    labels: np.ndarray  # (n_images,) int, REAL or FAKE
-    sources: np.ndarray  # (n_images,) str
-    groups: np.ndarray  # (n_images,) str
-    paths: list[str]  # relative to the data folder, "/" between folders
-    headers: np.ndarray | None  # (n_images,) IMAGE_HEADER
-    skipped: list[tuple[str, str]] = field(default_factory=list)  # (path, reason)
-    remarks: list[str] = field(default_factory=list)  # sentences on what was changed or is to be known
-
-    def __len__(self):
-        return len(self.labels)
-
-    @property
-    def is_grouped(self) -> bool:
-        """Whether several images share a group, so that they are not independent of each other."""
-        return len(np.unique(self.groups)) < len(self)
-
-    def counts(self) -> dict[str, int]:
-        """Return {source: number of images} in the order of the sources."""
-        return dict(Counter(self.sources.tolist()))
-
-    def sizes(self) -> list[tuple[int, int]]:
-        """Return the stored (height, width) of each image; empty for published features."""
-        if self.headers is None or "width" not in self.headers.dtype.names:
-            return []
-        return list(zip(self.headers["height"].tolist(), self.headers["width"].tolist()))
-
-    def sources_of(self, label: int) -> list[str]:
-        """Return the sources of one class, in order."""
-        return list(dict.fromkeys(self.sources[self.labels == label].tolist()))
-
-    def of_sources(self, names: Sequence[str]) -> "SpectrumDataset":
-        """Return the images of some sources only."""
-        return self.of_rows(np.flatnonzero(np.isin(self.sources, names)))
-
-    def of_rows(self, rows: Sequence[int]) -> "SpectrumDataset":
-        """Return some images only."""
-        arrays = {name: getattr(self, name)[rows] for name in ("spectra", "labels", "sources", "groups")}
-        headers = None if self.headers is None else self.headers[rows]
-        return replace(self, **arrays, paths=[self.paths[row] for row in rows], headers=headers)
+    folder = data_dir or REPOSITORY / "data" / experiment
+    if folder.is_dir():
+        return ImageFolder(folder, labels_of_sources, REPOSITORY / "data/spectra" / experiment)
+    if data_dir:
+        raise UsageError(f"{data_dir}: no such folder; set DATA_DIR or --data-dir to the folder that holds the sources")
+    if labels_of_sources != paper_sources:
+        raise UsageError(f"{folder}: no such folder; the sources you named need DATA_DIR or --data-dir")
+    print(
+        f"data/{experiment} is not there: running on the built-in sample, crops of 11 photographs and "
+        "re-syntheses of them; its numbers show how the method works and are no reproduction of the paper"
+    )
+    return sample_images(experiment)
 
 
 def load_spectra(
-    data_dir: Path,
-    labels_of_sources: dict[str, int],
-    n_per_source: int,
-    features: Features,
-    cache_dir: Path,
+    images: ImageFolder,
+    feature: Feature,
+    n_samples: int | None = None,
     *,
-    n_bins: int | None = None,
-    normalise: bool = False,
-    group_of: Callable[[Path], str] | None = None,
     seed: int = 0,
     n_threads: int = -1,
     max_unreadable: float = 0.01,
@@ -147,25 +79,15 @@ def load_spectra(
 
     Parameters
     ----------
-    data_dir : Path
-        Holds one folder per source.
-    labels_of_sources : dict of str to int
-        Folder, as "celebA-HQ_10K" or "real/youtube_c23", -> REAL or FAKE.
-    n_per_source : int
-        Images to draw from each source; where a source has fewer, all of them. An unreadable one is replaced by the
-        next of the draw.
-    features : Features
-        What is computed. Spectra of other features in the cache are left there.
-    cache_dir : Path
-        Spectra are kept here in `.npz` files of 1,000 images, each written whole.
-    n_bins : int, optional
-        Length of the rows; default the shortest spectrum of the run. Others are resampled.
-    normalise : bool
-        Divide each (resampled) spectrum by its first value.
-    group_of : callable, optional
-        Path -> the group (photograph, video) that it belongs to; default: each image its own.
+    images : ImageFolder
+    feature : Feature
+        Spectra of other features in the cache are left there.
+    n_samples : int, optional
+        Images to draw in total, equal numbers from each source and at least two; where a source has fewer, all of
+        them; default all. Where images belong to groups, all are taken: a draw would tear the groups apart. An
+        unreadable image is replaced by the next of the draw.
     seed : int
-        Of the draw. The same files are drawn for every `features`.
+        Of the draw. The same files are drawn for every feature.
     n_threads : int
         Threads, each working on one file; -1: one per core.
     max_unreadable : float
@@ -174,51 +96,125 @@ def load_spectra(
     Returns
     -------
     SpectrumDataset
-        Sources in the order of `labels_of_sources`, images in the order of the draw: the first k rows of a source are
+        Sources in the order of the folder's labels, images in the order of the draw: the first k rows of a source are
         the draw of k images.
 
     Raises
     ------
     UsageError
-        `data_dir` or one of the sources is not there.
+        The folder or one of the sources is not there, or the feature asks for an unknown alteration.
     ExperimentError
         A source without images, or too many unreadable files.
     KeyboardInterrupt
         With a word on what is kept; finished spectra are written before it leaves.
     """
-    draws, pretenders = _draw_files(data_dir, labels_of_sources, seed)
-    _refuse_too_many(pretenders, sum(map(len, draws.values())) + len(pretenders), max_unreadable)
-    cache = SpectrumCache(cache_dir, data_dir, features)
-    measured, unreadable = _measure_draws(data_dir, draws, n_per_source, features, cache, n_threads)
+    parse_steps(feature.alteration)  # a wrong one is the user's mistake, not that of every image
+    labels = images.labels_of_sources
+    draws, not_images = _draw_files(images.path, labels, seed)
+    _refuse_too_many(not_images, sum(map(len, draws.values())) + len(not_images), max_unreadable)
+    takes_all = n_samples is None or images.group_of is not None
+    n_of_source = {name: len(draw) if takes_all else max(2, n_samples // len(draws)) for name, draw in draws.items()}
+    cache = SpectrumCache(images.cache_dir, feature)
+    measured, unreadable = _measure_draws(images.path, draws, n_of_source, feature, cache, n_threads)
     _refuse_too_many(unreadable, len(measured) + len(unreadable), max_unreadable)
     rows = [(source, path) for source, draw in draws.items() for path in draw if path in measured]
     if not rows:
-        raise ExperimentError(f"{data_dir}: no readable image in {_listed(list(draws))}")
-    spectra = _common_length([measured[path].spectrum for _, path in rows], n_bins)
+        raise ExperimentError(f"{display_path(images.path)}: no readable image in {_listed(list(draws))}")
+    spectra = _common_length([measured[path].spectrum for _, path in rows], feature.n_bins)
     headers = np.array([measured[path].header for _, path in rows], dtype=IMAGE_HEADER)
+    remarks = Counter(key for _, path in rows for key in measured[path].remarks)
     return SpectrumDataset(
-        spectra=normalise_by_first(spectra) if normalise else spectra,
-        labels=np.array([labels_of_sources[source] for source, _ in rows]),
+        spectra=normalise_by_first(spectra) if feature.normalise else spectra,
+        labels=np.array([labels[source] for source, _ in rows]),
         sources=np.array([source for source, _ in rows]),
-        groups=np.array([group_of(Path(path)) if group_of else path for _, path in rows]),
+        groups=np.array([images.group_of(path) if images.group_of else path for _, path in rows]),
         paths=[path for _, path in rows],
+        feature=replace(feature, n_bins=spectra.shape[1]),
         headers=headers,
-        skipped=pretenders + unreadable,
-        remarks=_size_remarks(headers) + _counted_remarks(measured[path].remarks for _, path in rows),
+        origin=images.origin,
+        group_name=images.group_name,
+        skipped=not_images + unreadable,
+        remarks=_size_remarks(headers) + [f"{remarks[key]} images: {REMARKS[key]}" for key in REMARKS if remarks[key]],
     )
 
 
+def measure_spectrum(gray: np.ndarray, feature: Feature) -> np.ndarray:
+    """Return the spectrum of one grey image (height, width) at its own length, neither resampled nor normalised.
+
+    Raises
+    ------
+    UnreadableImage
+        What is left of the image after alteration and crop is blank or too small.
+    """
+    part = alter(gray, feature.alteration)
+    if feature.crop == "centre_third":
+        part = centre_third(part)
+    if min(part.shape) < SMALLEST_SIDE:
+        once = ", too small once altered or cropped" if min(gray.shape) >= SMALLEST_SIDE else ""
+        raise UnreadableImage(f"{gray.shape[1]}x{gray.shape[0]}{once}: needs two sides of at least {SMALLEST_SIDE}")
+    if part.min() == part.max():
+        once = "" if part is gray else " once altered or cropped"
+        raise UnreadableImage(f"blank: every pixel is {part[0, 0]}{once}")
+    return radial_spectrum(part, feature.convention, np.dtype(feature.precision).type)
+
+
+def feature_of(gray: np.ndarray, feature: Feature) -> np.ndarray:
+    """Return the row (n_bins,) that a data set of this feature, its n_bins given, holds of a grey image (height, width).
+
+    Raises
+    ------
+    UnreadableImage
+        Blank, or too small for a spectrum.
+    """
+    spectrum = resample_spectrum(measure_spectrum(gray, feature), feature.n_bins)
+    try:
+        return normalise_by_first(spectrum) if feature.normalise else spectrum
+    except ValueError as error:
+        raise UnreadableImage(str(error)) from None
+
+
+def sizes_that_fit(dataset: SpectrumDataset, sample_sizes: Sequence[int]) -> tuple[list[int], list[str]]:
+    """Return the sample sizes that the data can give, in equal numbers per source, and a sentence for each change.
+
+    A size that is larger than what is there becomes all that is there.
+
+    Raises
+    ------
+    ExperimentError
+        Not even two images of each source.
+    """
+    counts = dataset.counts()
+    scarcest = min(counts, key=counts.get)
+    least = 2 * len(counts)
+    sizes, sentences = [], []
+    for asked in sample_sizes:
+        size = min(asked // len(counts), counts[scarcest]) * len(counts)
+        if size < least:
+            found = f"found {counts[scarcest]} images of {scarcest}" if asked >= least else f"{len(counts)} sources"
+            sentences.append(f"sample size {asked} left out: {found}, need 2 images of each source, {least} in total")
+            continue
+        sizes.append(size)
+        if size < asked - asked % len(counts):
+            sentences.append(
+                f"sample size {asked} became {size}: {scarcest} has {counts[scarcest]} images, and {len(counts)} "
+                "sources are drawn in equal numbers"
+            )
+        elif size < asked:
+            sentences.append(f"sample size {asked} became {size}: equal numbers of {len(counts)} sources")
+    if not sizes:
+        raise ExperimentError("; ".join(sentences))
+    return list(dict.fromkeys(sizes)), sentences
+
+
 def _draw_files(data_dir, labels_of_sources, seed):
-    """Return {source: its images in the order of the draw} and the files that only pretend to be images."""
-    if not data_dir.is_dir():
-        raise UsageError(f"{data_dir}: no such folder; set DATA_DIR or --data-dir to the folder that holds the sources")
+    """Return {source: its images in the order of the draw} and (path, reason) of files that only pretend to be images."""
     present = sorted(entry.name for entry in data_dir.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    draws, pretenders = {}, []
+    draws, not_images = {}, []
     for source in labels_of_sources:
         if Path(source).is_absolute() or not (data_dir / source).is_dir():
             raise UsageError(f"{data_dir}: no source {source!r} there; found {_listed(present) or 'no folder at all'}")
-        images, others = list_images(data_dir / source)
-        pretenders += [(path.relative_to(data_dir).as_posix(), reason) for path, reason in others]
+        images, skipped = list_images(data_dir / source)
+        not_images += [(path.relative_to(data_dir).as_posix(), reason) for path, reason in skipped]
         if not images:
             raise ExperimentError(f"{data_dir / source}: found no image, need at least one")
         order = np.random.default_rng(seed).permutation(len(images))
@@ -227,7 +223,7 @@ def _draw_files(data_dir, labels_of_sources, seed):
         raise UsageError(
             f"{data_dir}: some of {_listed(list(draws))} lie in each other; name folders that share no image"
         )
-    return draws, pretenders
+    return draws, not_images
 
 
 def _refuse_too_many(unreadable, n_files, max_unreadable):
@@ -239,11 +235,11 @@ def _refuse_too_many(unreadable, n_files, max_unreadable):
         )
 
 
-def _measure_draws(data_dir, draws, n_per_source, features, cache, n_threads):
-    """Return {path: Measured} for the first readable `n_per_source` of each draw, and what was unreadable on the way."""
+def _measure_draws(data_dir, draws, n_of_source, feature, cache, n_threads):
+    """Return {path: Measured} for the first readable images of each draw, and what was unreadable on the way."""
     measured, unreadable = {}, []
     waiting = {source: iter(draw) for source, draw in draws.items()}
-    wanted = {source: min(n_per_source, len(draw)) for source, draw in draws.items()}
+    wanted = {source: min(n_of_source[source], len(draw)) for source, draw in draws.items()}
     n_cached = n_computed = 0
     with tqdm(total=sum(wanted.values()), unit="image", desc="spectra", disable=None, smoothing=0.05) as progress:
         while True:  # more than once only where a file was unreadable
@@ -256,7 +252,7 @@ def _measure_draws(data_dir, draws, n_per_source, features, cache, n_threads):
             progress.update(len(cached))
             measured |= {key.path: found for key, found in cached.items()}
             missing = [key for key in keys.values() if key not in cached]
-            for key, result in _measured_files(data_dir, missing, features, cache, n_threads):
+            for key, result in _measured_files(data_dir, missing, feature, cache, n_threads):
                 progress.update()
                 n_computed += 1
                 if isinstance(result, UnreadableImage):
@@ -265,13 +261,13 @@ def _measure_draws(data_dir, draws, n_per_source, features, cache, n_threads):
                     measured[key.path] = result
             lost = {path for path in batch if path not in measured}
             wanted = {source: len(lost.intersection(draw)) for source, draw in draws.items()}
-    print(f"spectra: {n_cached} from {shown(cache.folder)}, {n_computed} computed{cache.reason}")
+    print(f"spectra: {n_cached} from {display_path(cache.folder)}, {n_computed} computed{cache.reason}")
     return measured, unreadable
 
 
-def _measured_files(data_dir, keys, features, cache, n_threads) -> Iterator[tuple]:
+def _measured_files(data_dir, keys, feature, cache, n_threads) -> Iterator[tuple]:
     """Yield (key, Measured or UnreadableImage) in order; what is finished goes to the cache, also when interrupted."""
-    results = in_threads(lambda key: _measure_file(data_dir / key.path, features), keys, n_threads)
+    results = in_threads(lambda key: _measure_file(data_dir / key.path, feature), keys, n_threads)
     try:
         for result, key in zip(results, keys, strict=True):
             if not isinstance(result, UnreadableImage):
@@ -279,17 +275,17 @@ def _measured_files(data_dir, keys, features, cache, n_threads) -> Iterator[tupl
             yield key, result
     except KeyboardInterrupt:
         cache.flush()
-        raise KeyboardInterrupt(f"{cache.n_written} new spectra are kept in {shown(cache.folder)}") from None
+        raise KeyboardInterrupt(f"{cache.n_written} new spectra are kept in {display_path(cache.folder)}") from None
     finally:
         results.close()
         cache.flush()
 
 
-def _measure_file(path, features):
+def _measure_file(path, feature):
     """Return the spectrum and header of one file, or the reason why there is none."""
     try:
         image = read_gray(path)
-        return Measured(features.spectrum(image.gray), image.header, image.remarks)
+        return Measured(measure_spectrum(image.gray, feature), image.header, image.remarks)
     except UnreadableImage as reason:
         return reason
 
@@ -308,20 +304,10 @@ def _size_remarks(headers):
     if len(sizes) == 1:
         return []
     return [
-        f"{_counted(sizes)}: sizes differ, so the spectra were resampled to one length; an image's size alone then shows "
-        "in its spectrum, and a classifier that tells the classes apart may have learned their sizes"
+        f"{_listed([f'{n} of {size}' for size, n in sizes.most_common()])}: sizes differ, so the spectra were resampled "
+        "to one length; an image's size alone then shows in its spectrum, and a classifier that tells the classes apart "
+        "may have learned their sizes"
     ]
-
-
-def _counted_remarks(remarks):
-    """Return one sentence for each thing that had to be changed on reading, with its count."""
-    counts = Counter(key for keys in remarks for key in keys)
-    return [f"{counts[key]} images {text}" for key, text in _REMARKS.items() if counts[key]]
-
-
-def _counted(counts):
-    """Return "5 of a, 3 of b, ..." with the most frequent first."""
-    return _listed([f"{n} of {name}" for name, n in counts.most_common()])
 
 
 def _listed(items, most=5):

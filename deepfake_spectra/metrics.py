@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from deepfake_spectra.image_spectra import FAKE, REAL
+from deepfake_spectra.dataset import FAKE, REAL
 
 METRICS = (
     "accuracy", "balanced_accuracy", "recall_real", "recall_fake", "roc_auc", "average_precision", "equal_error_rate",

@@ -6,14 +6,12 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 import joblib
-import numpy as np
 
 warnings.filterwarnings("ignore", r"\d+ tasks", module=r"joblib\.")  # of work that Ctrl-C has cut off
 
 
 def in_threads(function: Callable, items: Iterable, n_threads: int) -> Iterator:
     """Yield function(item) for each item, in order, from several threads, all of which have ended when this is closed."""
-    np.empty(2**25 - 2**13, np.uint8)  # freed at once: glibc then keeps freed arrays of up to 32 MB: a fifth less time
     other_threads = set(threading.enumerate())
     results = joblib.Parallel(n_jobs=n_threads, prefer="threads", return_as="generator")(
         joblib.delayed(function)(item) for item in items

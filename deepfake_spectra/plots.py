@@ -6,6 +6,7 @@ apart in grey print, too.
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
 
@@ -15,35 +16,37 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
-from deepfake_spectra.metrics import Prediction, roc_points
-from radial_spectrum import Convention, centre_third, spectrum_radii
-from deepfake_spectra.image_spectra import CLASS_NAMES, FAKE, REAL, Features, SpectrumDataset
+from deepfake_spectra.dataset import CLASS_NAMES, FAKE, REAL, SpectrumDataset
 from deepfake_spectra.files import whole_file
+from deepfake_spectra.metrics import Prediction, roc_points
+from deepfake_spectra.results import heading
+from radial_spectrum import Convention, centre_third, spectrum_radii
 
 TWO_COLUMNS = 7.2  # inches, the text width of most conference papers
 
 _COLOURS = {REAL: ("#0072B2", "#009E73", "#56B4E9", "#004c6d"), FAKE: ("#D55E00", "#AA3377", "#E69F00", "#882255")}
 _LINES = {REAL: ("-",), FAKE: ("--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))}
 _CURVES = (("#0072B2", "-"), ("#D55E00", "--"), ("#009E73", "-."), ("#AA3377", (0, (5, 1, 1, 1, 1, 1))))
+_MARKERS = (("#0072B2", "o"), ("#56B4E9", "s"), ("#009E73", "D"), ("#D55E00", "^"), ("#AA3377", "v"), ("#E69F00", "P"))
 _STYLE = {
     "font.size": 8, "axes.titlesize": 8, "legend.fontsize": 7, "axes.spines.top": False, "axes.spines.right": False,
     "lines.linewidth": 1.2, "figure.dpi": 100, "savefig.dpi": 300, "legend.frameon": False,
 }  # fmt: skip
 
 
-def frequency_axis(dataset: SpectrumDataset, features: Features) -> tuple[np.ndarray, str]:
+def frequency_axis(dataset: SpectrumDataset) -> tuple[np.ndarray, str]:
     """Return where each bin of the spectra stands, (n_bins,), and the label of that axis.
 
     Cycles per pixel where all images are square and of one size; else the radius as a share of the longest, since
     then a bin holds other frequencies in other images, or along rows and columns.
     """
-    n_bins = dataset.spectra.shape[1]
+    feature, n_bins = dataset.feature, dataset.spectra.shape[1]
     sizes = set(dataset.sizes())
-    if len(sizes) == 1 and not features.alteration:  # an alteration may have changed the size
+    if len(sizes) == 1 and not feature.alteration:  # an alteration may have changed the size
         height, width = sizes.pop()
         if height == width:
-            side = len(centre_third(np.empty((height, width)))) if features.crop == "centre_third" else height
-            radii = spectrum_radii((side, side), features.convention, "cycles/pixel")
+            side = len(centre_third(np.empty((height, width)))) if feature.crop == "centre_third" else height
+            radii = spectrum_radii((side, side), feature.convention, "cycles/pixel")
             return np.linspace(radii[0], radii[-1], n_bins), "Spatial frequency (cycles/pixel)"
     return np.linspace(0, 1, n_bins), "Radius (0: first bin, 1: last bin)"
 
@@ -74,7 +77,7 @@ def plot_mean_spectra(ax: Axes, x: np.ndarray, dataset: SpectrumDataset) -> Axes
 
 
 def spectrum_figure(
-    path: Path, dataset: SpectrumDataset, features: Features, weights: np.ndarray, classifier: str, title: str
+    path: Path, dataset: SpectrumDataset, weights: np.ndarray, classifier: str, title: str
 ) -> None:
     """Write the figure of an experiment: mean spectra, their high-frequency end, and what the classifier weighs.
 
@@ -83,7 +86,6 @@ def spectrum_figure(
     path : Path
         `.png` or any other format that matplotlib writes.
     dataset : SpectrumDataset
-    features : Features
     weights : ndarray, (n_bins,)
         From `classification.standardised_weights`; positive where more power speaks for "fake".
     classifier : str
@@ -91,7 +93,7 @@ def spectrum_figure(
     title : str
         What the images are.
     """
-    x, x_label = frequency_axis(dataset, features)
+    x, x_label = frequency_axis(dataset)
     y_label = spectrum_label(dataset.spectra)
     with rc_context(_STYLE):
         figure = Figure(figsize=(TWO_COLUMNS, 4.6), layout="constrained")
@@ -100,7 +102,7 @@ def spectrum_figure(
         plot_mean_spectra(axes["all"], x, dataset)
         axes["all"].set(title="Mean ± 1 standard deviation", xlabel=x_label, ylabel=y_label)
         first_high = len(x) * 3 // 4
-        high = SpectrumDataset(**vars(dataset) | {"spectra": dataset.spectra[:, first_high:]})
+        high = replace(dataset, spectra=dataset.spectra[:, first_high:])
         plot_mean_spectra(axes["high"], x[first_high:], high)
         axes["high"].set(title="The highest quarter", xlabel=x_label)
         axes["weights"].axhline(0, color="0.7", linewidth=0.8)
@@ -115,7 +117,7 @@ def spectrum_figure(
 
 
 def crops_figure(
-    path: Path, crops: dict[str, Sequence[np.ndarray]], dataset: SpectrumDataset, features: Features, credit: str
+    path: Path, crops: dict[str, Sequence[np.ndarray]], dataset: SpectrumDataset, credit: str
 ) -> None:
     """Write images of each source in a row, and beside them the mean spectra of all.
 
@@ -125,7 +127,6 @@ def crops_figure(
     crops : {source: grey images (height, width) uint8}
         The same number of each source.
     dataset : SpectrumDataset
-    features : Features
     credit : str
         Whom the pictures are owed to; stands below.
     """
@@ -139,7 +140,7 @@ def crops_figure(
                 ax.set(xticks=[], yticks=[])
                 ax.spines[:].set_visible(False)
             row[0].set_ylabel(source.replace("_", "\n"), fontsize=6)
-        x, x_label = frequency_axis(dataset, features)
+        x, x_label = frequency_axis(dataset)
         ax = right.subplots()
         plot_mean_spectra(ax, x, dataset)
         ax.set(xlabel=x_label, ylabel="Mean log power, 20 ln|F|")
@@ -149,7 +150,7 @@ def crops_figure(
 
 
 def control_figure(
-    path: Path, rows: Sequence[dict], tables: tuple[str, str], classifiers: dict[str, str], title: str
+    path: Path, rows: Sequence[dict], tables: tuple[str, str], title: str
 ) -> None:
     """Write the accuracies of two control tables as points with their 95 % intervals, a line per condition.
 
@@ -160,7 +161,6 @@ def control_figure(
         From `metrics.result_rows`, with `condition` set.
     tables : (str, str)
         Fakes against fakes, and reals against fakes.
-    classifiers : {name: heading}
     title : str
     """
     panel_titles = ("Fakes against fakes, every second one altered", "Reals against fakes, both altered alike")
@@ -171,7 +171,8 @@ def control_figure(
             found = [row for row in rows if row["table"] == table and row["metric"] == "accuracy"]
             conditions = list(dict.fromkeys(row["condition"] for row in found))
             ax.axvline(50, color="0.6", linewidth=0.8, linestyle=":")
-            for number, (name, heading) in enumerate(classifiers.items()):
+            classifiers = list(dict.fromkeys(row["classifier"] for row in found))
+            for number, (name, (colour, marker)) in enumerate(zip(classifiers, cycle(_MARKERS))):
                 own = [row for row in found if row["classifier"] == name]
                 mean = 100 * np.array([row["mean"] for row in own])
                 # an interval that is not defined (every draw right) is drawn as the point alone
@@ -180,8 +181,8 @@ def control_figure(
                 )
                 heights = np.arange(len(own)) + 0.15 * (number - (len(classifiers) - 1) / 2)
                 ax.errorbar(
-                    mean, heights, xerr=np.abs(limits.T - mean), label=heading, linestyle="", marker="osD^"[number],
-                    markersize=3.5, linewidth=1, color=("#0072B2", "#56B4E9", "#009E73", "#D55E00")[number],
+                    mean, heights, xerr=np.abs(limits.T - mean), label=heading(name), linestyle="", marker=marker,
+                    markersize=3.5, linewidth=1, color=colour,
                 )  # fmt: skip
             ax.set(title=panel_title, xlabel="Accuracy (%), 50 is chance", yticks=range(len(conditions)))
             ax.set_xlim(min(30, ax.get_xlim()[0]), 102)
@@ -289,7 +290,7 @@ def image_figure(
         `20 ln|F + 1e-8|`, DC at (height // 2, width // 2).
     spectrum : ndarray, (n_bins,)
         Of `gray`, whole, in this `convention`.
-    convention : {"published", "centred"}
+    convention : {"published", "published_2019", "centred"}
     highest : ndarray, (height, width)
         The image without all frequencies below `cut_off`.
     cut_off : float

@@ -1,6 +1,7 @@
 """The authors' released features, read without trusting the file.
 
-    spectra, labels = load_published_features(Path("celeba_low_1000.pkl"), fake_label=1)
+    dataset = published_dataset(Path("celeba_low_1000.pkl"), Feature(n_bins=80, normalise=True))
+    spectra, labels = load_published_features(Path("test_1000.pkl"), fake_label=0)
 
 They are pickles of `{"data": (n, bins), "label": (n,)}`, written by an old NumPy. A pickle is a program that may call
 whatever can be imported, so this one is never run, only transcribed: each call to one of the globals that make up a
@@ -13,12 +14,13 @@ import pickle
 import pickletools
 import re
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from deepfake_spectra.settings import ExperimentError, UsageError
-from deepfake_spectra.image_spectra import FAKE, REAL
+from deepfake_spectra.dataset import CLASS_NAMES, FAKE, PUBLISHED_FEATURES, REAL, Feature, SpectrumDataset
+from deepfake_spectra.errors import ExperimentError, UsageError
 
 LARGEST_FILE = 2**28  # bytes; 40,000 spectra of 722 values take 231 MB
 MOST_OPERATIONS = 1000  # two arrays take about 100; a million nested tuples would crash the interpreter
@@ -30,6 +32,51 @@ ARRAY_GLOBALS = {
     ("_codecs", "encode"),  # Python 3 writes bytes so in protocol 2
 }
 EXPECTED = "expected a pickle (protocol 2 to 4) of two NumPy arrays, {'data': (n, bins), 'label': (n,)}, and no more"
+
+
+def published_dataset(path: Path, feature: Feature) -> SpectrumDataset:
+    """Return the authors' features of Faces-HQ or CelebA; they name no files, so that each class is one source.
+
+    Parameters
+    ----------
+    path : Path
+        `dataset_freq_1000.pkl` or `celeba_low_1000.pkl`.
+    feature : Feature
+        What the user asks for: it must be what the file holds.
+
+    Raises
+    ------
+    UsageError
+        Another feature, or spectra of another length.
+    ExperimentError
+        See `load_published_features`.
+    """
+    spectra, labels = load_published_features(path, fake_label=1)
+    check_published(path, spectra, feature, Feature())
+    rows = [f"row {index}" for index in range(len(labels))]
+    return SpectrumDataset(
+        spectra,
+        labels,
+        sources=np.array(CLASS_NAMES)[labels],
+        groups=np.array(rows),
+        paths=rows,
+        feature=replace(feature, n_bins=spectra.shape[1]),
+        origin=PUBLISHED_FEATURES,
+    )
+
+
+def check_published(path: Path, spectra: np.ndarray, asked: Feature, published: Feature) -> None:
+    """End the run where the user asks for another feature than a file of the authors holds (UsageError)."""
+    for name in ("convention", "crop", "precision", "alteration"):
+        if getattr(asked, name) != getattr(published, name):
+            raise UsageError(
+                f"{path}: the authors' features are of {name.upper()} {getattr(published, name)!r}, which cannot be "
+                f"changed without images: found {getattr(asked, name)!r}"
+            )
+    if asked.n_bins not in (None, spectra.shape[1]):
+        raise UsageError(
+            f"{path}: {spectra.shape[1]} values a spectrum, expected N_BINS = {asked.n_bins}; it is of another experiment"
+        )
 
 
 def load_published_features(path: Path, fake_label: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,9 +1,10 @@
-"""A script's annotated UPPER_CASE constants are its settings; each is also a shell flag.
+"""A script's annotated UPPER_CASE constants are its settings; each is also a shell flag, and both are checked alike.
 
     SAMPLE_SIZES: tuple[int, ...] = (4000, 1000)  # images in total, all sources together
 
 becomes `--sample-sizes 4000 1000`: the type comes from the annotation, the help from the trailing comment, the
-default from the value. A relative path in a constant is taken from the repository, one in a flag from the current
+default from the value. An edited constant goes through the same reader as the flag: it does the same, and a wrong one
+gets the same sentence. A relative path in a constant is taken from the repository, one in a flag from the current
 folder. `run` turns every expected failure of a script into one sentence and an exit status.
 """
 
@@ -19,19 +20,32 @@ import typing
 from collections.abc import Callable
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+from deepfake_spectra.errors import ExperimentError, UsageError
+from deepfake_spectra.files import REPOSITORY
 
-
-class ExperimentError(Exception):
-    """The run cannot go on: what was found, what was expected, what to do. Printed without a traceback, status 1."""
-
-    exit_status = 1
-
-
-class UsageError(ExperimentError):
-    """The call was wrong: a flag or a constant asks for something that is not there. Status 2."""
-
-    exit_status = 2
+ALLOWED_VALUES = {  # of those constants that a script has
+    "MAX_UNREADABLE": ("0 to 1", lambda share: 0 <= share <= 1),
+    "N_BINS": ("at least 2, or none", lambda n_bins: n_bins is None or n_bins >= 2),
+    "TEST_SHARE": ("above 0 and below 1", lambda share: 0 < share < 1),
+    "SAMPLE_SIZES": ("at least one number above 0", lambda sizes: sizes and min(sizes) > 0),
+    "N_SPLITS": ("at least 1", lambda n_splits: n_splits >= 1),
+    "SVM_C": ("above 0", lambda C: 0 < C < float("inf")),
+    "SVM_GAMMA": ("above 0", lambda gamma: 0 < gamma < float("inf")),
+    "RBF_C": ("above 0", lambda C: 0 < C < float("inf")),
+    "RBF_GAMMA": ("above 0", lambda gamma: 0 < gamma < float("inf")),
+    "AUTHORS_SHARE": ("0 to 1", lambda share: 0 <= share <= 1),
+    "LOGISTIC_MAX_ITER": ("at least 1", lambda n_iterations: n_iterations >= 1),
+    "FRAMES_PER_VIDEO": ("at least 1", lambda n_frames: n_frames >= 1),
+    "FACE_MARGIN": ("above 0", lambda margin: 0 < margin < float("inf")),
+    "CUT_OFF": ("0 (DC) to below 1 (the corner)", lambda share: 0 <= share < 1),
+    "N_IMAGES": ("at least 1", lambda n_images: n_images >= 1),
+    "SIDE": ("at least 9", lambda side: side >= 9),
+    "JPEG_QUALITY": ("1 to 100", lambda quality: 1 <= quality <= 100),
+    "N_REPEATS": ("at least 1", lambda n_repeats: n_repeats >= 1),
+    "SEED": ("0 to 4294967295", lambda seed: 0 <= seed < 2**32),  # as scikit-learn has it
+    "N_THREADS": ("at least 1, or -1 for one per core", lambda n_threads: n_threads == -1 or n_threads >= 1),
+    "OUTPUT_DIR": ("a folder", lambda folder: folder.is_dir() or not folder.exists()),
+}
 
 
 def read_settings(
@@ -56,19 +70,40 @@ def read_settings(
     Raises
     ------
     SystemExit
-        Status 2 and one sentence for an unknown flag or a value of the wrong type; status 0 after `--help`.
+        Status 2 and one sentence for an unknown flag, or a flag or a constant of the wrong type; status 0 after
+        `--help`.
+    UsageError
+        A value that its constant cannot have, or a constant among the others that lost its annotation.
     """
     module = sys.modules[script]
+    source = Path(module.__file__).read_text(encoding="utf-8")
+    constants = {name: (kind, getattr(module, name)) for name, kind in inspect.get_annotations(module).items()}
+    _check_annotations(source, constants)
     parser = _OneSentenceParser(
         description=inspect.getdoc(module), formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
+    comments = _trailing_comments(source)
+    for name, (annotation, value) in constants.items():
+        _add_flag(parser, name, annotation, _help_text(comments.get(name, ""), value))
+    words = [word for name, (annotation, value) in constants.items() for word in _as_words(name, annotation, value)]
+    parser.set_defaults(**vars(parser.parse_args(words)))
     if positional:
         name, text = positional
         parser.add_argument(name, nargs="+", help=text, metavar=name.upper())
-    comments = _trailing_comments(Path(module.__file__).read_text(encoding="utf-8"))
-    for name, annotation in inspect.get_annotations(module).items():
-        _add_flag(parser, name, annotation, _from_repository(getattr(module, name)), comments.get(name, ""))
-    return parser.parse_args(arguments)
+    settings = parser.parse_args(arguments)
+    for name in constants:
+        value = getattr(settings, name.lower())
+        expected, is_allowed = ALLOWED_VALUES.get(name, ("", lambda value: True))
+        if not is_allowed(value):
+            raise UsageError(f"{name} is {_as_text(value)}: expected {expected}")
+    return settings
+
+
+def only_one(**settings: object) -> None:
+    """End the run where the user named several things of which one is used (UsageError); None counts as not named."""
+    named = [name for name, value in settings.items() if value is not None]
+    if len(named) > 1:
+        raise UsageError(f"found both {' and '.join(named)}: name one of them")
 
 
 def settings_record(settings: types.SimpleNamespace) -> dict:
@@ -119,11 +154,10 @@ class _OneSentenceParser(argparse.ArgumentParser):
         )
 
 
-def _add_flag(parser, name, annotation, default, comment):
-    """Declare `--name` for the constant `NAME: annotation = default  # comment`."""
-    optional = isinstance(annotation, types.UnionType)
-    kind = next(a for a in typing.get_args(annotation) if a is not types.NoneType) if optional else annotation
-    options = {"dest": name.lower(), "default": default, "help": _help_text(comment, default)}
+def _add_flag(parser, name, annotation, help_text):
+    """Declare `--name` for the constant `NAME: annotation`."""
+    kind = _kind_of(annotation)
+    options = {"dest": name.lower(), "help": help_text}
     if kind is bool:
         options["action"] = argparse.BooleanOptionalAction
     elif typing.get_origin(kind) is typing.Literal:
@@ -132,8 +166,32 @@ def _add_flag(parser, name, annotation, default, comment):
         options |= {"nargs": "*", "type": _value_reader(typing.get_args(kind)[0], False)}
         options["metavar"] = typing.get_args(kind)[0].__name__.upper()
     else:
-        options |= {"type": _value_reader(kind, optional), "metavar": kind.__name__.upper()}
-    parser.add_argument("--" + name.lower().replace("_", "-"), **options)
+        options |= {"type": _value_reader(kind, kind is not annotation), "metavar": kind.__name__.upper()}
+    parser.add_argument(_flag(name), **options)
+
+
+def _as_words(name, annotation, value):
+    """Return a constant as the words of the command line that say the same."""
+    flag, kind = _flag(name), _kind_of(annotation)
+    if kind is bool and isinstance(value, bool):
+        return [flag if value else flag.replace("--", "--no-", 1)]
+    if typing.get_origin(kind) is tuple:
+        return [flag, *map(str, value if isinstance(value, tuple | list) else [value])]
+    if kind is Path and isinstance(value, Path | str):
+        value = REPOSITORY / value
+    return [f"{flag}={value}"]
+
+
+def _flag(name):
+    """Return "--sample-sizes" for "SAMPLE_SIZES"."""
+    return "--" + name.lower().replace("_", "-")
+
+
+def _kind_of(annotation):
+    """Return the type of a constant that may also be None."""
+    if isinstance(annotation, types.UnionType):
+        return next(kind for kind in typing.get_args(annotation) if kind is not types.NoneType)
+    return annotation
 
 
 def _value_reader(kind, optional):
@@ -150,17 +208,28 @@ def _value_reader(kind, optional):
 
 def _help_text(comment, default):
     """Return the trailing comment and the default, with the per cent signs that argparse would format escaped."""
-    shown = " ".join(map(str, default)) if isinstance(default, tuple) else default
-    if isinstance(default, Path):
-        shown = os.path.relpath(default, REPOSITORY)
-    return f"{comment} (default: {shown})".replace("%", "%%").strip()
+    return f"{comment} (default: {_as_text(default)})".replace("%", "%%").strip()
 
 
-def _from_repository(value):
-    """Return a relative path made absolute from the repository; anything else as it is."""
-    if isinstance(value, tuple):
-        return tuple(_from_repository(item) for item in value)
-    return REPOSITORY / value if isinstance(value, Path) else value
+def _as_text(value):
+    """Return a setting as the user writes it on the command line."""
+    if isinstance(value, Path):
+        return os.path.relpath(REPOSITORY / value, REPOSITORY)
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _check_annotations(source, constants):
+    """End the run where a constant that stands among the settings has no annotation: its edit would do nothing."""
+    assigned = {}
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            assigned[node.targets[0].id] = node.lineno
+        elif isinstance(node, ast.AnnAssign):
+            assigned[node.target.id] = node.lineno
+    lines = [assigned[name] for name in constants]
+    for name, line in assigned.items():
+        if name.isupper() and name not in constants and min(lines) < line < max(lines):
+            raise UsageError(f"{name} has lost its annotation: write it as `{name}: type = value`, line {line}")
 
 
 def _trailing_comments(source):

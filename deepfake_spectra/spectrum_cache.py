@@ -4,13 +4,14 @@ import hashlib
 import json
 import time
 import zipfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from deepfake_spectra.file_names import shown
-from deepfake_spectra.image_files import IMAGE_HEADER
-from deepfake_spectra.files import whole_file
+from deepfake_spectra.dataset import IMAGE_HEADER, Feature
+from deepfake_spectra.files import display_path, whole_file
 
 IMAGES_PER_CACHE_FILE = 1000
 
@@ -24,35 +25,39 @@ class Measured(NamedTuple):
 
 
 class FileKey(NamedTuple):
-    """A file as the cache knows it: changed content shows in size or time."""
+    """A file as the cache knows it: changed content shows in size or time; the folder it lies in may be moved."""
 
-    path: str
+    path: str  # relative to the data folder
     size: int
     mtime_ns: int
 
 
 class SpectrumCache:
-    """Spectra in `<digest of data folder and features>-<time>.npz`; files are added and never rewritten."""
+    """Spectra of one feature in `<digest of the feature>-<time>.npz`; files are added and never rewritten.
 
-    def __init__(self, folder, data_dir, features):
+    Length and normalisation of the rows come later: spectra are kept as they are measured, each at its own length.
+    """
+
+    def __init__(self, folder: Path, feature: Feature):
         self.folder = folder
-        self._settings = json.dumps({"data_dir": str(data_dir.resolve())} | vars(features), sort_keys=True)
-        self._prefix = hashlib.sha256(self._settings.encode()).hexdigest()[:8]
+        measured = {name: getattr(feature, name) for name in ("convention", "crop", "precision", "alteration")}
+        self._feature = json.dumps(measured, sort_keys=True)
+        self._prefix = hashlib.sha256(self._feature.encode()).hexdigest()[:8]
         self._files = sorted(folder.glob(f"{self._prefix}-*.npz"))
         self._fresh = []
         self.n_written = 0
         self._known = set()  # paths with a spectrum of an older state of the file
         has_others = not self._files and any(folder.glob("[!.]*.npz"))  # a hidden one was cut off by a kill
-        self._settings_changed = "; the cache holds spectra of other settings or folders only" if has_others else ""
+        self._feature_changed = "; the cache holds other features only" if has_others else ""
 
     @property
-    def reason(self):
+    def reason(self) -> str:
         """Why something had to be computed, if that is not simply because it is new."""
         changed = f"; {len(self._known)} of them because the file has changed" if self._known else ""
-        return self._settings_changed + changed
+        return self._feature_changed + changed
 
-    def find(self, keys):
-        """Return {key: Measured} for those of the keys that are on disk."""
+    def find(self, keys: Iterable[FileKey]) -> dict[FileKey, Measured]:
+        """Return what is on disk of the keys."""
         wanted = {key.path: key for key in keys}
         found = {}
         outdated = set()
@@ -64,17 +69,17 @@ class SpectrumCache:
                     else:
                         outdated.add(key.path)
             except (OSError, ValueError, KeyError, EOFError, IndexError, RuntimeError, MemoryError, zipfile.BadZipFile):
-                print(f"{shown(file)}: damaged, its spectra are computed again")
+                print(f"{display_path(file)}: damaged, its spectra are computed again")
         self._known |= outdated - {key.path for key in found}
         return found
 
-    def add(self, key, measured):
+    def add(self, key: FileKey, measured: Measured) -> None:
         """Keep a spectrum; every 1,000 of them go to disk."""
         self._fresh.append((key, measured))
         if len(self._fresh) == IMAGES_PER_CACHE_FILE:
             self.flush()
 
-    def flush(self):
+    def flush(self) -> None:
         """Write what is still in memory."""
         if not self._fresh:
             return
@@ -82,7 +87,7 @@ class SpectrumCache:
         with whole_file(self.folder / f"{self._prefix}-{time.time_ns():x}.npz") as temporary:
             np.savez(
                 temporary,
-                settings=self._settings,
+                feature=self._feature,
                 paths=json.dumps([key.path for key in keys]),  # JSON holds every file name, also undecodable ones
                 stats=np.array([(key.size, key.mtime_ns) for key in keys], dtype=np.int64),
                 spectra=np.concatenate([row.spectrum for row in measured]),
@@ -93,10 +98,10 @@ class SpectrumCache:
         self.n_written += len(self._fresh)
         self._fresh = []  # only now: an interrupt while writing loses nothing
 
-    def _rows(self, file, wanted):
+    def _rows(self, file, wanted) -> Iterator[tuple[FileKey, Measured]]:
         """Yield (key, Measured) of those rows of one file whose path is wanted."""
         with np.load(file, allow_pickle=False) as arrays:
-            if str(arrays["settings"]) != self._settings:
+            if str(arrays["feature"]) != self._feature:
                 return
             paths = json.loads(str(arrays["paths"]))
             if wanted.keys().isdisjoint(paths):
@@ -111,7 +116,7 @@ class SpectrumCache:
                     )
 
 
-def file_key(data_dir, path):
-    """Return the key of a file, (path, size, time of change)."""
+def file_key(data_dir: Path, path: str) -> FileKey:
+    """Return the key of a file."""
     status = (data_dir / path).stat()
     return FileKey(path, status.st_size, status.st_mtime_ns)

@@ -1,18 +1,10 @@
 """Splits that do not leak: no group, and if asked no person, on both sides; equal numbers of every source."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 
-from deepfake_spectra.image_spectra import FAKE, REAL, SpectrumDataset
-
-
-class Split(NamedTuple):
-    """Row numbers of one split."""
-
-    train: np.ndarray
-    test: np.ndarray
+from deepfake_spectra.dataset import FAKE, REAL, Split, SpectrumDataset
 
 
 def random_splits(dataset: SpectrumDataset, n_samples: int, test_share: float, n_splits: int, seed: int) -> list[Split]:

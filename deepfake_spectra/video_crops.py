@@ -1,20 +1,45 @@
-"""What a folder of face crops says of itself: its index, and the identities that the names of videos carry.
+"""Folders of videos -> folders of face crops with an index, resumable; and the identities that names of videos carry.
 
-FRAMES_DIR/{real,fake}/<source>/<video file name>/<frame, 6 digits>.png
-FRAMES_DIR/index.csv                                        # one row per crop, written last: no index, not finished
+VIDEOS_DIR/original_sequences/{youtube,actors}/{raw,c0,c23,c40}/videos/*    real, FaceForensics++'s official layout
+VIDEOS_DIR/manipulated_sequences/<method>/{raw,c0,c23,c40}/videos/*         fake
+VIDEOS_DIR/real/**, VIDEOS_DIR/fake/**                                      a plain tree
+
+FRAMES_DIR/{real,fake}/<source>/<video file name>/<frame, 6 digits>.png     crops
+FRAMES_DIR/{real,fake}/<source>/<video file name>/crops.json                how they were made
+FRAMES_DIR/index.csv                                one row per crop, written last: no index, not finished
 """
 
 import csv
+import json
 import re
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
-from deepfake_spectra.settings import REPOSITORY, ExperimentError
-from deepfake_spectra.files import whole_file
+from tqdm import tqdm
+
+from deepfake_spectra.errors import ExperimentError, NoCrops
+from deepfake_spectra.face_crops import (
+    DETECTION_SIDE,
+    FACE_THRESHOLD,
+    FRAMES_EACH_SIDE,
+    VIDEO_ENDINGS,
+    Crop,
+    Detector,
+    face_crops,
+    sampled_frames,
+)
+from deepfake_spectra.files import display_path, printable, whole_file
+from deepfake_spectra.opencv import cv2
+from deepfake_spectra.parallel import in_threads
 
 INDEX_NAME = "index.csv"
+RECORD_NAME = "crops.json"
+PARTIAL_NAME = ".partial-videos"
 COMPRESSIONS = ("raw", "c0", "c23", "c40")  # FaceForensics++'s; a source's name ends in one, "Deepfakes_c23"
-SAMPLE_FRAMES_DIR = REPOSITORY / "data/built_in_sample/deepfake_detection"  # the crops of the built-in sample's clips
 
 
 class CropRow(NamedTuple):
@@ -34,6 +59,27 @@ class CropRow(NamedTuple):
     source_id: str  # identity whose face was put there, "" for a real video or where the name tells none
 
 
+class Video(NamedTuple):
+    """A video file and where it belongs."""
+
+    path: Path
+    label: str  # "real" or "fake"
+    source: str
+
+    @property
+    def folder(self) -> str:
+        """Folder of its crops, relative to FRAMES_DIR."""
+        return f"{self.label}/{self.source}/{self.path.name}"
+
+
+class CropOptions(NamedTuple):
+    """What the crops of a video depend on, besides the file."""
+
+    frames_per_video: int = 20
+    face_detector: Detector = "centerface"
+    face_margin: float = 1.3
+
+
 def identities(video_name: str) -> tuple[str, str]:
     """Return (target, source) identities from the file name of a video, "" for what it does not tell.
 
@@ -44,6 +90,112 @@ def identities(video_name: str) -> tuple[str, str]:
     stem = Path(video_name).stem
     match = re.fullmatch(r"(\d{3})(?:_(\d{3}))?", stem) or re.fullmatch(r"(\d\d)(?:_(\d\d))?__.+", stem, re.DOTALL)
     return (match[1], match[2] or "") if match else ("", "")
+
+
+def extract_videos(videos_dir: Path, frames_dir: Path, options: CropOptions, n_threads: int = -1) -> None:
+    """Write the crops of all videos under a folder, and the index; print what there is then, and what was skipped.
+
+    Parameters
+    ----------
+    videos_dir : Path
+        One of the layouts in the head of this module.
+    frames_dir : Path
+        A video that was finished before, from the same file with the same options, is not touched.
+    options : CropOptions
+    n_threads : int
+        Videos at a time; -1: one per core.
+
+    Raises
+    ------
+    ExperimentError
+        No video there, or not one of them gives a crop.
+    """
+    videos = list_videos(videos_dir)
+    shutil.rmtree(frames_dir / PARTIAL_NAME, ignore_errors=True)  # of a run that was killed
+    records = {video.folder: finished_record(video, frames_dir, options) for video in videos}
+    missing = [video for video in videos if not records[video.folder]]
+    n_outdated = sum((frames_dir / video.folder).exists() for video in missing)
+    outdated = f", {n_outdated} of them made from another file or with other settings" if n_outdated else ""
+    print(f"{display_path(videos_dir)}: {len(videos)} videos, {len(videos) - len(missing)} finished before, "
+          f"{len(missing)} to do{outdated}")  # fmt: skip
+    if missing:
+        (frames_dir / INDEX_NAME).unlink(missing_ok=True)  # it would name crops that are about to change
+        results = in_threads(lambda video: extract_video(video, frames_dir, options), missing, n_threads)
+        with closing(results):
+            for video, record in zip(missing, tqdm(results, "videos", len(missing), unit="video", disable=None)):
+                records[video.folder] = record
+        shutil.rmtree(frames_dir / PARTIAL_NAME)
+    skipped = [(video, records[video.folder]["skipped"]) for video in videos if records[video.folder]["skipped"]]
+    for video, reason in skipped:
+        print(f"skipped {printable(video.folder)}: {reason}")
+    rows = [CropRow(*row) for video in videos for row in records[video.folder]["rows"]]
+    n_crops = Counter(row.label for row in rows)
+    if not rows:
+        raise ExperimentError(f"{display_path(videos_dir)}: not one video gave a crop; the reasons stand above")
+    write_index(frames_dir, rows)
+    print(
+        f"{display_path(frames_dir / INDEX_NAME)}: {n_crops['real']} real and {n_crops['fake']} fake crops of "
+        f"{len(videos) - len(skipped)} videos, {len(skipped)} skipped"
+    )
+
+
+def list_videos(videos_dir: Path) -> list[Video]:
+    """Return the videos under a folder, the reals first, then by source and name."""
+    found = []
+    for label, tree in (("real", "original_sequences"), ("fake", "manipulated_sequences")):
+        for path in _video_files(videos_dir / tree, "*/*/videos/*"):
+            method, compression = path.parts[-4:-2]
+            if compression in COMPRESSIONS:  # beside them lie masks, which are videos too
+                found.append(Video(path, label, f"{method}_{compression}"))
+        for path in _video_files(videos_dir / label, "**/*"):
+            folders = path.relative_to(videos_dir / label).parent.parts
+            found.append(Video(path, label, "_".join(folders) or "videos"))
+    if not found:
+        raise ExperimentError(
+            f"{display_path(videos_dir)}: found no video ({' '.join(sorted(VIDEO_ENDINGS))}) in real/, fake/, "
+            "original_sequences/ or manipulated_sequences/; `python extract_video_frames.py --help` shows the layout"
+        )
+    videos = {}
+    for video in sorted(found, key=lambda video: (video.label != "real", video.folder)):
+        if video.folder in videos:
+            raise ExperimentError(
+                f"{videos[video.folder].path} and {video.path} would share one folder of crops; rename one of them"
+            )
+        videos[video.folder] = video
+    return list(videos.values())
+
+
+def finished_record(video: Video, frames_dir: Path, options: CropOptions) -> dict | None:
+    """Return the record of a video that needs no work: made from the same, every crop still there."""
+    try:
+        record = json.loads((frames_dir / video.folder / RECORD_NAME).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    complete = all((frames_dir / row[0]).is_file() for row in record["rows"])
+    return record if complete and record["made_from"] == _made_from(video, options) else None
+
+
+def extract_video(video: Video, frames_dir: Path, options: CropOptions) -> dict:
+    """Write the crops of one video into a folder of its own, all or nothing, and return the record that lies there."""
+    folder, partial = frames_dir / video.folder, frames_dir / PARTIAL_NAME / video.folder
+    partial.mkdir(parents=True)
+    record = {"made_from": _made_from(video, options), "skipped": None, "rows": []}
+    try:
+        frames = sampled_frames(video.path, options.frames_per_video)
+        for crop in face_crops(frames, options.face_detector, options.face_margin):
+            name = f"{crop.index:06}.png"
+            (partial / name).write_bytes(cv2.imencode(".png", crop.image)[1])
+            record["rows"].append(_crop_row(video, name, crop))
+    except NoCrops as reason:
+        record |= {"skipped": str(reason), "rows": []}
+        for path in partial.iterdir():
+            path.unlink()
+    (partial / RECORD_NAME).write_text(json.dumps(record), encoding="utf-8")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    if folder.exists():
+        shutil.rmtree(folder)
+    partial.rename(folder)
+    return record
 
 
 def write_index(frames_dir: Path, rows: list[CropRow]) -> None:
@@ -76,6 +228,33 @@ def read_index(frames_dir: Path) -> list[CropRow]:
             raise ExperimentError(
                 f"{path}: not an index of crops ({error}); run `python extract_video_frames.py` again"
             ) from None
+
+
+def _video_files(folder, pattern) -> Iterator[Path]:
+    """Yield the files that have a video's ending and are not hidden."""
+    for path in folder.glob(pattern):
+        if path.suffix.lower() in VIDEO_ENDINGS and path.is_file() and not path.name.startswith("."):
+            yield path
+
+
+def _made_from(video, options):
+    """Return all that the crops of a video depend on."""
+    status = video.path.stat()
+    return {
+        "size": status.st_size,
+        "mtime_ns": status.st_mtime_ns,
+        **options._asdict(),
+        "detection": [DETECTION_SIDE, FACE_THRESHOLD, FRAMES_EACH_SIDE],
+    }
+
+
+def _crop_row(video: Video, name: str, crop: Crop) -> CropRow:
+    """Return the row of the index that tells where a crop came from."""
+    score = None if crop.score is None else round(crop.score, 4)
+    return CropRow(
+        f"{video.folder}/{name}", video.label, video.source, video.path.name, crop.index, round(crop.time, 4),
+        crop.x, crop.y, crop.size, score, *identities(video.path.name),
+    )  # fmt: skip
 
 
 def _parse_row(texts):

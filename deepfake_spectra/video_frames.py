@@ -1,166 +1,219 @@
-"""The frames of the video experiment: where they come from, whom they show, and how they can be split."""
+"""The frames of videos -> labelled spectra: where they come from, whom they show, and how they can be split."""
 
-import subprocess
-import sys
+from dataclasses import replace
 from functools import partial
 from itertools import product
 from pathlib import Path
-from types import SimpleNamespace
-from typing import NamedTuple
 
 import numpy as np
 
-from deepfake_spectra.sample.build import photograph_of
-from deepfake_spectra.experiment_data import ALL_IMAGES, ExperimentData
-from deepfake_spectra.settings import REPOSITORY, ExperimentError, UsageError
-from deepfake_spectra.published_features import load_published_features
+from deepfake_spectra.dataset import (
+    BUILT_IN_SAMPLE,
+    CLASS_NAMES,
+    FAKE,
+    PUBLISHED_FEATURES,
+    REAL,
+    Feature,
+    ImageFolder,
+    SpectrumDataset,
+    Split,
+)
+from deepfake_spectra.errors import ExperimentError, UsageError
+from deepfake_spectra.files import REPOSITORY
+from deepfake_spectra.image_spectra import load_spectra
+from deepfake_spectra.published_features import check_published, load_published_features
+from deepfake_spectra.sample import build as sample
+from deepfake_spectra.splits import held_out_identities, held_out_rows
+from deepfake_spectra.video_crops import COMPRESSIONS, CropOptions, extract_videos, identities, read_index
 from radial_spectrum import original_lengths
-from deepfake_spectra.image_spectra import CLASS_NAMES, FAKE, REAL, Features, SpectrumDataset, load_spectra
-from deepfake_spectra.splits import Split, held_out_identities, held_out_rows
-from deepfake_spectra.video_crops import COMPRESSIONS, SAMPLE_FRAMES_DIR, identities, read_index
 
 ROWS_PER_BLOCK = 20  # the authors' features name no video; about 20 neighbouring rows come from one
 
 
-class Frames(NamedTuple):
-    """The spectra of the frames, grouped by video, and whom they show."""
-
-    data: ExperimentData
-    identities: list[set[str]] | None = None  # per frame; None where the names of the videos do not tell
-    authors_split: Split | None = None  # of the authors' two files
-
-
-def load_frames(settings: SimpleNamespace, features: Features, default_sizes: tuple[int, ...]) -> Frames:
-    """Return the frames that the settings ask for: the authors' features, crops of videos, or the sample's.
-
-    Parameters
-    ----------
-    settings : SimpleNamespace
-        `frames_dir`, `published_train`, `published_test`, `sample_sizes`, `n_bins`, `convention`, `crop`, `n_threads` and
-        `max_unreadable` are read. A `frames_dir` of None means `data/deepfake_detection` if that is there, else the
-        sample, whose clips are extracted first.
-    features : Features
-    default_sizes : tuple of int
-        The script's own sample sizes; the sample brings others where the user named none.
+def find_frames(frames_dir: Path | None) -> ImageFolder:
+    """Return the face crops of the folder named, else of `data/deepfake_detection`, else of the sample's clips.
 
     Raises
     ------
     UsageError
-        A folder or file that was named is not there, or is of another experiment.
+        The folder named is not there.
     ExperimentError
-        What is there cannot be read, or holds one class only.
+        There is no index of crops in it, or it names only one class; or videos are there whose crops are not.
     """
-    if settings.published_test:
-        return _published_frames(settings)
-    if settings.published_train:
-        raise UsageError("--published-train needs --published-test: the authors' two files belong together")
-    frames_dir = settings.frames_dir or REPOSITORY / "data/deepfake_detection"
-    is_sample = settings.frames_dir is None and not frames_dir.is_dir()
-    if is_sample:
-        if (REPOSITORY / "data/faceforensics").is_dir():
-            raise ExperimentError(
-                "data/faceforensics is there, its face crops are not: run `python extract_video_frames.py`"
-            )
-        print("data/deepfake_detection is not there: running on the built-in sample, clips of 11 photographs and "
-              "re-syntheses of them; its numbers show how the method works and are no reproduction of the paper")  # fmt: skip
-        extract = [sys.executable, REPOSITORY / "extract_video_frames.py", "--frames-dir", SAMPLE_FRAMES_DIR]
-        if subprocess.run(extract).returncode:
-            raise ExperimentError("the sample's frames could not be extracted; see above")
-        frames_dir = SAMPLE_FRAMES_DIR
-    elif not frames_dir.is_dir():
+    folder = frames_dir or REPOSITORY / "data/deepfake_detection"
+    if folder.is_dir():
+        return ImageFolder(
+            folder, _sources_of_index(folder), REPOSITORY / "data/spectra/deepfake_detection", group_of=_video_of,
+            group_name="video",
+        )  # fmt: skip
+    if frames_dir:
         raise UsageError(f"{frames_dir}: no such folder; set FRAMES_DIR or --frames-dir")
-    index = {row.path: row for row in read_index(frames_dir)}
-    folders = sorted({(CLASS_NAMES.index(row.label), f"{row.label}/{row.source}") for row in index.values()})
-    if len({label for label, _ in folders}) < 2:
-        found = ", ".join(folder for _, folder in folders) or "no crop at all"
-        raise ExperimentError(f"{frames_dir}: need real and fake crops, found {found}; extract videos of both")
-    dataset = load_spectra(
-        frames_dir,
-        {folder: label for label, folder in folders},
-        ALL_IMAGES,
-        features,
-        REPOSITORY / "data/spectra" / ("built_in_sample_" * is_sample + "deepfake_detection"),
-        n_bins=settings.n_bins,
-        normalise=True,
-        group_of=lambda path: path.parent.as_posix(),
-        n_threads=settings.n_threads,
-        max_unreadable=settings.max_unreadable,
+    if (REPOSITORY / "data/faceforensics").is_dir():
+        raise ExperimentError(
+            "data/faceforensics is there, its face crops are not: run `python extract_video_frames.py`"
+        )
+    print("data/deepfake_detection is not there: running on the built-in sample, clips of 11 photographs and "
+          "re-syntheses of them; its numbers show how the method works and are no reproduction of the paper")  # fmt: skip
+    sample.build_video_sample(sample.VIDEOS_DIR)
+    extract_videos(sample.VIDEOS_DIR, sample.FRAMES_DIR, CropOptions(face_detector="centre"))
+    return ImageFolder(
+        sample.FRAMES_DIR,
+        _sources_of_index(sample.FRAMES_DIR),
+        sample.sample_cache("deepfake_detection"),
+        BUILT_IN_SAMPLE,
+        _video_of,
+        "video",
     )
-    dataset = _as_indexed(dataset, index)
-    if is_sample:
-        people = [{photograph_of(group)} for group in dataset.groups]
-        own_sizes = (len(dataset), 200, 20)
-        sizes = own_sizes if settings.sample_sizes == default_sizes else settings.sample_sizes
-        return Frames(ExperimentData(dataset, "built_in_sample", sizes), people)
-    people = [{name for name in (index[path].target, index[path].source_id) if name} for path in dataset.paths]
-    data = ExperimentData(dataset, "images", settings.sample_sizes)
-    if all(people):
-        return Frames(data, people)
-    dataset.remarks.append("by identity left out: the names of the videos do not tell whom they show")
-    return Frames(data)
 
 
-def protocol_masks(
-    frames: Frames, settings: SimpleNamespace
-) -> tuple[dict[str, list[tuple[np.ndarray, np.ndarray]]], list[str]]:
-    """Return which frames the splits of each protocol may train and test on, and a sentence on each that cannot be had.
+def load_frames(
+    images: ImageFolder, feature: Feature, n_threads: int = -1, max_unreadable: float = 0.01
+) -> SpectrumDataset:
+    """Return the spectra of all frames that the index of a folder of crops names, grouped by video.
 
     Parameters
     ----------
-    frames : Frames
-    settings : SimpleNamespace
-        `test_share`, `n_splits` and `seed` are read.
+    images : ImageFolder
+        From `find_frames`.
+    feature : Feature
+    n_threads, max_unreadable
+        As in `image_spectra.load_spectra`.
 
     Returns
     -------
-    masks : {protocol: [(may train, may test) of each split]}
-        Two (n_frames,) bool each; protocols from the loosest to the strictest. Frames that are neither are left out:
-        fakes of two people, one of whom is tested on.
-    sentences : list of str
-        Why a protocol is left out.
+    SpectrumDataset
+        With `identities` (of the sample: the photograph) where the names of all videos tell them.
     """
-    dataset = frames.data.dataset
-    names = class_names(dataset)
+    index = {row.path: row for row in read_index(images.path)}
+    dataset = load_spectra(images, feature, n_threads=n_threads, max_unreadable=max_unreadable)
+    dataset.skipped.extend(
+        (path, "not there, though the index names it")
+        for path in sorted(index.keys() - set(dataset.paths) - {path for path, _ in dataset.skipped})
+    )
+    rows = [row for row, path in enumerate(dataset.paths) if path in index]
+    if len(rows) < len(dataset):
+        dataset.remarks.append(f"{len(dataset) - len(rows)} images left out: the index of the crops does not name them")
+    dataset = dataset.of_rows(rows)
+    if images.origin is BUILT_IN_SAMPLE:
+        return replace(dataset, identities=[frozenset([sample.photograph_of(video)]) for video in dataset.groups])
+    found = (index[path] for path in dataset.paths)
+    people = [frozenset(filter(None, (row.target, row.source_id))) for row in found]
+    if all(people):
+        return replace(dataset, identities=people)
+    dataset.remarks.append("by identity left out: the names of the videos do not tell whom they show")
+    return dataset
 
-    def by_groups(groups, seed):
-        in_test = held_out_rows(names, groups, settings.test_share, seed)
+
+def published_frames(train: Path | None, test: Path, feature: Feature) -> tuple[SpectrumDataset, Split | None]:
+    """Return the authors' features; blocks of neighbouring rows stand for the videos that they do not name.
+
+    Parameters
+    ----------
+    train, test : Path
+        `train_3200.pkl` or None, `test_1000.pkl`.
+    feature : Feature
+        What the user asks for: it must be what the files hold.
+
+    Returns
+    -------
+    dataset : SpectrumDataset
+        Its headers hold one number, the length that each spectrum had before it was resampled.
+    authors_split : Split or None
+        Training on the one file and testing on the other, if there are two.
+
+    Raises
+    ------
+    UsageError
+        The same file twice, another feature, or spectra of another length.
+    ExperimentError
+        See `published_features.load_published_features`.
+    """
+    if train == test:
+        raise UsageError("PUBLISHED_TRAIN and PUBLISHED_TEST are one file: name two, or PUBLISHED_TEST alone")
+    files = {"train": train, "test": test} if train else {"test": test}
+    parts = {name: load_published_features(path, fake_label=0) for name, path in files.items()}
+    for name, (spectra, _) in parts.items():
+        check_published(files[name], spectra, feature, Feature(crop="centre_third"))
+    spectra, labels = (np.concatenate(arrays) for arrays in zip(*parts.values()))
+    names = np.concatenate([[name] * len(labels_of_part) for name, (_, labels_of_part) in parts.items()])
+    groups = np.empty(len(labels), dtype=object)
+    for name, label in product(parts, (REAL, FAKE)):
+        rows = np.flatnonzero((names == name) & (labels == label))
+        blocks = np.arange(len(rows)) // ROWS_PER_BLOCK
+        groups[rows] = [f"{name}, {CLASS_NAMES[label]}, block {block}" for block in blocks]
+    dataset = SpectrumDataset(
+        spectra,
+        labels,
+        sources=np.array(CLASS_NAMES)[labels],
+        groups=groups.astype(str),
+        paths=[f"{files[name].name} row {row}" for name, part in parts.items() for row in range(len(part[1]))],
+        feature=feature,
+        headers=np.array(list(zip(original_lengths(spectra))), dtype=[("spectrum_length", "i4")]),
+        origin=PUBLISHED_FEATURES,
+        group_name="video",
+        remarks=[
+            f"the authors' features name no videos: blocks of {ROWS_PER_BLOCK} neighbouring rows of a class stand for "
+            "them, and a video may straddle two; by identity is left out",
+            "size alone is the length that each spectrum had before it was resampled, recovered from the features",
+        ],
+    )
+    return dataset, Split(*(np.flatnonzero(names == name) for name in files)) if len(files) == 2 else None
+
+
+def protocol_sides(
+    dataset: SpectrumDataset, test_share: float, n_splits: int, seed: int
+) -> tuple[dict[str, list[tuple[np.ndarray, np.ndarray]]], list[str]]:
+    """Return which frames the splits of each protocol may train and test on, and a sentence on each that cannot be had.
+
+    Returns
+    -------
+    sides : {protocol: [(may train, may test) of each split]}
+        Two (n_frames,) bool each; protocols from the loosest to the strictest: "random", "by_video", and "by_identity"
+        or, of the sample, "by_photograph". Frames that are neither are left out: fakes of two people, one of whom is
+        tested on.
+    sentences : list of str
+        Why a protocol is left out, and what share of the frames a split by identity leaves out.
+    """
+    names = by_class(dataset).sources
+
+    def by_groups(groups, split_seed):
+        in_test = held_out_rows(names, groups, test_share, split_seed)
         return ~in_test, in_test
 
-    sides = {
-        "published": partial(by_groups, np.arange(len(dataset))),
-        "by_video": partial(by_groups, dataset.groups),
-    }
-    if frames.identities:
-        sides["by_photograph" if frames.data.is_sample else "by_identity"] = partial(
-            held_out_identities, dataset.labels, frames.identities, settings.test_share
-        )
-    masks, sentences = {}, []
-    for protocol, sides_of in sides.items():
+    sides_of = {"random": partial(by_groups, np.arange(len(dataset))), "by_video": partial(by_groups, dataset.groups)}
+    if dataset.identities:
+        people = "by_photograph" if dataset.origin is BUILT_IN_SAMPLE else "by_identity"
+        sides_of[people] = partial(held_out_identities, dataset.labels, dataset.identities, test_share)
+    sides, sentences = {}, []
+    for protocol, draw in sides_of.items():
         try:
-            masks[protocol] = [sides_of(seed) for seed in range(settings.seed, settings.seed + settings.n_splits)]
+            sides[protocol] = [draw(split_seed) for split_seed in range(seed, seed + n_splits)]
         except ValueError as reason:  # too few videos, or people, to have some on either side
             sentences.append(f"{protocol.replace('_', ' ')} left out: {reason}")
-    return masks, sentences
+    if "by_identity" in sides:
+        share = np.mean([np.mean(~may_train & ~may_test) for may_train, may_test in sides["by_identity"]])
+        sentences.append(
+            f"by identity, {100 * share:.0f} % of the frames are left out of a split on average: fakes whose two "
+            "identities fall on different sides"
+        )
+    return sides, sentences
 
 
-def class_names(dataset: SpectrumDataset) -> np.ndarray:
-    """Return "real" or "fake" for each frame: the classes, not the sources, stand in equal numbers."""
-    return np.array(CLASS_NAMES)[dataset.labels]
+def by_class(dataset: SpectrumDataset) -> SpectrumDataset:
+    """Return the frames with their classes as sources: those, not the manipulations, stand in equal numbers."""
+    return replace(dataset, sources=np.array(CLASS_NAMES)[dataset.labels])
 
 
-def first_identity(video: str, is_sample: bool) -> str:
-    """Return whose video it was before it was faked, which is the group for detect_fakes.py; the video if unknown."""
-    return photograph_of(video) if is_sample else identities(Path(video).name)[0] or video
+def first_identities(dataset: SpectrumDataset) -> list[str]:
+    """Return whose video each frame was before it was faked, the group for detect_fakes.py; the video if unknown."""
+    if dataset.origin is BUILT_IN_SAMPLE:
+        return [sample.photograph_of(video) for video in dataset.groups]
+    return [identities(Path(video).name)[0] or video for video in dataset.groups]
 
 
 def manipulation(source: str) -> str:
     """Return "Deepfakes" for "fake/Deepfakes_c23", the whole name where it tells no compression."""
     return source.partition("/")[2].removesuffix(f"_{compression(source)}")
-
-
-def is_of_the_paper(source: str) -> bool:
-    """Tell whether a source belongs to DeepFakeDetection, the part of FaceForensics++ that the paper used."""
-    return source.startswith(("real/actors_", "fake/DeepFakeDetection_"))
 
 
 def compression(source: str) -> str:
@@ -175,55 +228,15 @@ def reals_beside(fake_source: str, dataset: SpectrumDataset) -> list[str]:
     return [name for name in reals if compression(name) == compression(fake_source)] or reals
 
 
-def _as_indexed(dataset, index):
-    """Return the frames that the index names, with a word on those that it does not, or that are not there."""
-    dataset.skipped.extend(
-        (path, "not there, though the index names it")
-        for path in sorted(index.keys() - set(dataset.paths) - {path for path, _ in dataset.skipped})
-    )
-    rows = [row for row, path in enumerate(dataset.paths) if path in index]
-    if len(rows) < len(dataset):
-        dataset.remarks.append(f"{len(dataset) - len(rows)} images left out: the index of the crops does not name them")
-    return dataset.of_rows(rows)
+def _sources_of_index(frames_dir):
+    """Return {folder: label} of the crops that an index names, if it names both classes."""
+    found = sorted({(CLASS_NAMES.index(row.label), f"{row.label}/{row.source}") for row in read_index(frames_dir)})
+    if len({label for label, _ in found}) < 2:
+        named = ", ".join(folder for _, folder in found) or "no crop at all"
+        raise ExperimentError(f"{frames_dir}: need real and fake crops, found {named}; extract videos of both")
+    return {folder: label for label, folder in found}
 
 
-def _published_frames(settings):
-    """Return the authors' features; blocks of neighbouring rows stand for the videos that they do not name."""
-    if settings.frames_dir:
-        raise UsageError("found both FRAMES_DIR and PUBLISHED_TEST: name one of them")
-    if (settings.convention, settings.crop) != ("published", "centre_third"):
-        raise UsageError(
-            "PUBLISHED_TEST is of the published convention and crop: leave CONVENTION and CROP as they are"
-        )
-    if settings.published_train == settings.published_test:
-        raise UsageError("PUBLISHED_TRAIN and PUBLISHED_TEST are one file: name two, or PUBLISHED_TEST alone")
-    files = {"train": settings.published_train, "test": settings.published_test}
-    parts = {name: load_published_features(path, fake_label=0) for name, path in files.items() if path}
-    for name, (spectra, _) in parts.items():
-        if spectra.shape[1] != settings.n_bins:
-            raise UsageError(
-                f"{files[name]}: {spectra.shape[1]} values a spectrum, expected N_BINS = {settings.n_bins}; it is of "
-                "another experiment"
-            )
-    spectra, labels = (np.concatenate(arrays) for arrays in zip(*parts.values()))
-    names = np.concatenate([[name] * len(labels_of_part) for name, (_, labels_of_part) in parts.items()])
-    groups = np.empty(len(labels), dtype=object)
-    for name, label in product(parts, (REAL, FAKE)):
-        rows = np.flatnonzero((names == name) & (labels == label))
-        blocks = np.arange(len(rows)) // ROWS_PER_BLOCK
-        groups[rows] = [f"{name}, {CLASS_NAMES[label]}, block {block}" for block in blocks]
-    dataset = SpectrumDataset(
-        spectra,
-        labels,
-        sources=np.array(CLASS_NAMES)[labels],
-        groups=groups.astype(str),
-        paths=[f"{files[name].name} row {row}" for name, part in parts.items() for row in range(len(part[1]))],
-        headers=np.array(list(zip(original_lengths(spectra))), dtype=[("spectrum_length", "i4")]),
-        remarks=[
-            f"the authors' features name no videos: blocks of {ROWS_PER_BLOCK} neighbouring rows of a class stand for "
-            "them, and a video may straddle two; by identity is left out",
-            "size alone is the length that each spectrum had before it was resampled, recovered from the features",
-        ],
-    )
-    authors_split = Split(*(np.flatnonzero(names == name) for name in files)) if len(parts) == 2 else None
-    return Frames(ExperimentData(dataset, "published_features", settings.sample_sizes), None, authors_split)
+def _video_of(path):
+    """Return the folder of a crop, which is its video."""
+    return Path(path).parent.as_posix()

@@ -1,0 +1,1 @@
+"""The built-in sample: photographs, what two small generators make of them, and how those were trained."""

@@ -6,29 +6,28 @@
 The fakes are the photographs themselves, re-synthesised by one of two small encoder-decoders that were trained with an
 adversarial loss (`deepfake_spectra.sample.train`), after AutoGAN (Zhang, Karaman, Chang, "Detecting and Simulating
 Artifacts in GAN Fake Images", 2019). Content is the same in both classes, so that only the up-sampling can tell them
-apart: a transposed convolution, or nearest neighbour and a convolution. Their forward pass below is plain NumPy.
+apart: a transposed convolution, or nearest neighbour and a convolution.
 
 Every source holds the same number of crops, from all photographs. The crops of a photograph are dealt alternately to
 photographs_a and photographs_b; the fakes of the first are transposed_convolution, those of the second
 nearest_convolution. A photograph is a group: a split that has one on both sides measures the photograph.
 """
 
-import hashlib
-import json
-import os
-import shutil
-import time
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from functools import lru_cache
-from importlib.metadata import version
+import tempfile
+from collections.abc import Sequence
+from contextlib import closing
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from deepfake_spectra.settings import REPOSITORY, ExperimentError
+from deepfake_spectra.dataset import BUILT_IN_SAMPLE, FAKE, REAL, ImageFolder
+from deepfake_spectra.files import REPOSITORY
+from deepfake_spectra.image_files import read_gray
 from deepfake_spectra.opencv import cv2
+from deepfake_spectra.parallel import in_threads
+from deepfake_spectra.sample.generators import load_generator, resynthesise
 
 
 class Photograph(NamedTuple):
@@ -73,12 +72,11 @@ STORED_AS_JPEG = ("china", "flower", "rocket")  # their crops carry an 8x8 grid,
 
 REAL_SOURCES = ("photographs_a", "photographs_b")
 FAKE_SOURCES = ("transposed_convolution", "nearest_convolution")  # also the names of the generators
-LIMIT_SOURCES = ("bicubic_upsampling", "blur")  # no generator made these: what a detector says of them is its limit
+ALTERED_SOURCES = ("bicubic_upsampling", "blur")  # photographs: no generator made these, whatever a detector says
 
 CROP_SIDE = 128  # pixels
 BLUR_SIGMA = 0.8  # pixels
-PADDING = 32  # pixels, more than the 26 that a generator sees to each side of an output pixel
-GENERATOR_FOLDER = Path(__file__).parent
+SHOWN_PHOTOGRAPHS = ("astronaut", "chelsea", "china", "coffee", "coins")
 
 CLIP_SIDE = 256  # pixels
 CLIP_FRAMES = 40
@@ -87,13 +85,33 @@ CLIP_CRF = 23  # H.264 constant rate factor, as in FaceForensics++ c23
 SENSOR_NOISE = 2.0  # grey levels, standard deviation
 FACE_RADII = (68, 92)  # pixels: re-synthesised within the first, where the centre third lies, untouched past the second
 
-STAMP = "made_by.json"
-LEFT_OVER_AFTER = 3600  # seconds without a change, after which a temporary folder is nobody's
+IMAGES_DIR = REPOSITORY / "data/built_in_sample/images"
+VIDEOS_DIR = REPOSITORY / "data/built_in_sample/videos"
+FRAMES_DIR = REPOSITORY / "data/built_in_sample/deepfake_detection"  # the crops of the clips
 
 
 def photograph_of(path: Path | str) -> str:
     """Return the photograph, which is the group, that a crop, a clip or a frame of a clip was made from."""
     return Path(path).stem.split("_")[0]
+
+
+def sample_images(experiment: str, with_altered: bool = False) -> ImageFolder:
+    """Return the sample's images, made first if need be; if asked, also those that no generator made, as fakes."""
+    build_image_sample(IMAGES_DIR)
+    fakes = FAKE_SOURCES + ALTERED_SOURCES * with_altered
+    return ImageFolder(
+        IMAGES_DIR,
+        dict.fromkeys(REAL_SOURCES, REAL) | dict.fromkeys(fakes, FAKE),
+        sample_cache(experiment),
+        BUILT_IN_SAMPLE,
+        photograph_of,
+        "photograph",
+    )
+
+
+def sample_cache(experiment: str) -> Path:
+    """Return the folder for the sample's spectra."""
+    return REPOSITORY / "data/spectra" / f"built_in_sample_{experiment}"
 
 
 def build_image_sample(folder: Path) -> None:
@@ -102,15 +120,11 @@ def build_image_sample(folder: Path) -> None:
     Parameters
     ----------
     folder : Path
-        Gets one sub-folder for each of `REAL_SOURCES`, `FAKE_SOURCES` and `LIMIT_SOURCES`, and in each the same number
-        of 8-bit grey 128x128 PNG. The same bytes on every run on one machine; elsewhere at most one grey level apart.
-
-    Raises
-    ------
-    ExperimentError
-        The folder holds something that was not made here.
+        Gets one sub-folder for each of `REAL_SOURCES`, `FAKE_SOURCES` and `ALTERED_SOURCES`, and in each the same
+        number of 8-bit grey 128x128 PNG. The same bytes on every run on one machine; elsewhere at most one grey level
+        apart. A folder that exists is taken as it is: it was put there whole.
     """
-    _build(folder, _write_images, ("scikit-image", "scikit-learn"))
+    _build(folder, _write_images)
 
 
 def build_video_sample(folder: Path) -> None:
@@ -123,13 +137,9 @@ def build_video_sample(folder: Path) -> None:
         along one diagonal of the photograph, and along the other. A fake is the real clip of the same name whose
         middle, where a face would be, is re-synthesised and blended in softly: by the transposed convolution in clip 0,
         by the other in clip 1. The sensor noise, the same in both, comes after: they differ by the generator alone.
-
-    Raises
-    ------
-    ExperimentError
-        The folder holds something that was not made here.
+        A folder that exists is taken as it is: it was put there whole.
     """
-    _build(folder, _write_clips, ("scikit-image", "scikit-learn", "imageio-ffmpeg"))
+    _build(folder, _write_clips)
 
 
 def load_photograph(name: str) -> np.ndarray:
@@ -145,57 +155,22 @@ def load_photograph(name: str) -> np.ndarray:
     return picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
 
 
-def load_generator(path: Path) -> dict[str, np.ndarray]:
-    """Return a generator's weights, float32, by layer: `encoder_1.weight`, `encoder_1.bias`, ..."""
-    with np.load(path, allow_pickle=False) as arrays:
-        return dict(arrays)
+def shown_crops(paths: Sequence[str]) -> dict[str, list[np.ndarray]]:
+    """Return {source: the middle grey crop of some photographs}, each real above its fake, of the sample's paths."""
+    shown = {}
+    for source in (name for pair in zip(REAL_SOURCES, FAKE_SOURCES) for name in pair):
+        shown[source] = []
+        for photograph in SHOWN_PHOTOGRAPHS:
+            own = sorted(path for path in paths if path.startswith(f"{source}/{photograph}_"))
+            shown[source].append(read_gray(IMAGES_DIR / own[len(own) // 2]).gray)
+    return shown
 
 
-def resynthesise(gray: np.ndarray, weights: dict[str, np.ndarray]) -> np.ndarray:
-    """Return a whole photograph as a generator paints it.
-
-    Parameters
-    ----------
-    gray : ndarray of uint8, (height, width)
-        Both sides at least 36. It is padded by reflection, so that the zeros with which the convolutions pad do not
-        reach the picture.
-    weights : dict
-        As `load_generator` gives them.
-
-    Returns
-    -------
-    ndarray of uint8, (height, width)
-    """
-    height, width = gray.shape
-    padding = [(PADDING, PADDING + -side % 4) for side in gray.shape]  # two halvings: the sides must be multiples of 4
-    picture = np.pad(gray, padding, mode="reflect").astype(np.float32) / 127.5 - 1
-    painted = generate(picture, weights)[PADDING : PADDING + height, PADDING : PADDING + width]
-    return np.rint((np.clip(painted, -1, 1) + 1) * 127.5).astype(np.uint8)
-
-
-def generate(picture: np.ndarray, weights: dict[str, np.ndarray]) -> np.ndarray:
-    """Return a generator's output for one float32 picture (height, width), sides multiples of 4, values in -1 ... 1.
-
-    Without clipping, and with zeros beyond the picture's border: the network itself, as it was trained.
-    """
-
-    def convolve(features, name, stride=1):
-        return _convolve(features, weights[f"{name}.weight"], weights[f"{name}.bias"], stride)
-
-    features = _relu(convolve(picture[None], "encoder_1", 2))
-    features = _relu(convolve(features, "encoder_2", 2))
-    features = convolve(convolve(features, "bottleneck_in"), "bottleneck_out")
-    for block in ("residual_1", "residual_2"):
-        features = features + convolve(_relu(convolve(features, f"{block}_in")), f"{block}_out")
-    for layer in ("decoder_1", "decoder_2"):
-        if f"{layer}_transposed.weight" in weights:
-            features = _convolve_transposed(
-                features, weights[f"{layer}_transposed.weight"], weights[f"{layer}_transposed.bias"]
-            )
-        else:
-            features = convolve(features.repeat(2, axis=1).repeat(2, axis=2), layer)
-        features = _relu(features)
-    return convolve(features, "output")[0]
+def credit() -> str:
+    """Return whom the photographs of `shown_crops` are owed to, in one sentence."""
+    return "Photographs: " + "; ".join(
+        f"{photo.name}, {photo.author}, {photo.licence}" for photo in PHOTOGRAPHS if photo.name in SHOWN_PHOTOGRAPHS
+    )
 
 
 def crops(picture: np.ndarray) -> list[np.ndarray]:
@@ -225,40 +200,12 @@ def blur(gray: np.ndarray) -> np.ndarray:
     return cv2.GaussianBlur(gray, (0, 0), BLUR_SIGMA)
 
 
-def _relu(features):
-    """Return features with what is negative set to zero."""
-    return np.maximum(features, 0)
-
-
-def _convolve(features, weight, bias, stride):
-    """Convolve (n_in, height, width) with (n_out, n_in, side, side), zeros beyond the border, one tap at a time."""
-    side = weight.shape[-1]
-    padding = (side - 1) // 2
-    height, width = (length // stride for length in features.shape[1:])
-    padded = np.pad(features, ((0, 0), (padding, padding), (padding, padding)))
-    result = np.repeat(bias, height * width).reshape(-1, height, width)
-    for row, column in np.ndindex(side, side):
-        tap = padded[:, row : row + stride * height : stride, column : column + stride * width : stride]
-        result += np.tensordot(weight[:, :, row, column], tap, 1)
-    return result
-
-
-def _convolve_transposed(features, weight, bias):
-    """Up-sample (n_in, height, width) twice by a transposed convolution, (n_in, n_out, 4, 4), stride 2, padding 1."""
-    _, height, width = features.shape
-    result = np.zeros((len(bias), 2 * height + 2, 2 * width + 2), np.float32)
-    for row, column in np.ndindex(4, 4):
-        tap = np.tensordot(weight[:, :, row, column].T, features, 1)
-        result[:, row : row + 2 * height : 2, column : column + 2 * width : 2] += tap
-    return result[:, 1:-1, 1:-1] + bias[:, None, None]
-
-
 def _write_images(photograph, folder):
     """Write the crops of one photograph, all sources."""
     gray = load_photograph(photograph)
     transposed, nearest = (resynthesise(gray, weights) for weights in _shipped_generators())
     pictures = (gray, gray, transposed, nearest, upsample_bicubically(gray), blur(gray))
-    for number, (source, picture) in enumerate(zip(REAL_SOURCES + FAKE_SOURCES + LIMIT_SOURCES, pictures)):
+    for number, (source, picture) in enumerate(zip(REAL_SOURCES + FAKE_SOURCES + ALTERED_SOURCES, pictures)):
         (folder / source).mkdir(exist_ok=True)
         for index, crop in enumerate(crops(picture)[number % 2 :: 2]):
             _, png = cv2.imencode(".png", crop)
@@ -307,57 +254,26 @@ def _encode(path, frames):
 @lru_cache(maxsize=1)
 def _shipped_generators():
     """Return the weights of the two generators, in the order of `FAKE_SOURCES`."""
-    return tuple(load_generator(GENERATOR_FOLDER / f"{name}.npz") for name in FAKE_SOURCES)
+    return tuple(map(load_generator, FAKE_SOURCES))
 
 
-def _build(folder, write_photograph, packages):
-    """Fill `folder` with what `write_photograph` writes for every photograph, unless it is there and up to date."""
+def _build(folder, write_photograph):
+    """Fill `folder` with what `write_photograph` writes of every photograph; a folder that is there stays as it is."""
     from threadpoolctl import threadpool_limits
     from tqdm import tqdm
 
-    maker = _fingerprint(packages)
-    if _is_made_by(maker, folder):
+    if folder.is_dir():
         return
-    if folder.exists() and any(folder.iterdir()) and not (folder / STAMP).exists():
-        raise ExperimentError(f"{folder}: holds files that were not made here; give the sample a folder of its own")
-    with _whole_folder(folder) as partial, threadpool_limits(1), ThreadPoolExecutor(os.cpu_count()) as pool:
-        names = [photo.name for photo in PHOTOGRAPHS]
-        made = pool.map(lambda name: write_photograph(name, partial), names)
-        for _ in tqdm(made, f"making {folder.name}", len(names), unit="photograph", disable=None):
-            pass
-        n_files = sum(1 for _ in partial.glob("*/*"))
-        (partial / STAMP).write_text(json.dumps({"maker": maker, "n_files": n_files}) + "\n")
-
-
-def _fingerprint(packages):
-    """Return a hash of all that decides the sample's content: this file, the weights, the packages."""
-    digest = hashlib.sha256(json.dumps({name: version(name) for name in packages}).encode())
-    for path in (Path(__file__), *(GENERATOR_FOLDER / f"{name}.npz" for name in FAKE_SOURCES)):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-def _is_made_by(maker, folder):
-    """Tell whether `folder` holds a complete sample made by `maker`."""
-    if not (folder / STAMP).exists():
-        return False
-    return json.loads((folder / STAMP).read_text()) == {"maker": maker, "n_files": sum(1 for _ in folder.glob("*/*"))}
-
-
-@contextmanager
-def _whole_folder(folder):
-    """Yield a temporary folder beside `folder`, and put it in its place when the block ends well."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    for left_over in folder.parent.glob(f".partial-*-{folder.name}"):  # of a run that was killed
-        if time.time() - left_over.stat().st_mtime > LEFT_OVER_AFTER:
-            shutil.rmtree(left_over, ignore_errors=True)
-    partial, replaced = (folder.with_name(f".partial-{what}{os.getpid()}-{folder.name}") for what in ("", "old-"))
-    try:
-        partial.mkdir()
-        yield partial
-        if folder.exists():
-            folder.rename(replaced)
-        partial.rename(folder)
-    finally:
-        for path in (partial, replaced):
-            shutil.rmtree(path, ignore_errors=True)
+    names = [photo.name for photo in PHOTOGRAPHS]
+    with tempfile.TemporaryDirectory(prefix=f".partial-{folder.name}-", dir=folder.parent) as temporary:
+        whole = Path(temporary, folder.name)
+        whole.mkdir()
+        with threadpool_limits(1), closing(in_threads(partial(write_photograph, folder=whole), names, -1)) as made:
+            for _ in tqdm(made, f"making {folder.name}", len(names), unit="photograph", disable=None):
+                pass
+        try:
+            whole.rename(folder)
+        except OSError:  # another run was faster, and made the same
+            if not folder.is_dir():
+                raise

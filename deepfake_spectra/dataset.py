@@ -1,0 +1,128 @@
+"""The types that travel between modules: labels, the feature, where data are from, the data set, a split."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from radial_spectrum import Convention
+
+REAL, FAKE = 0, 1
+CLASS_NAMES = ("real", "fake")
+
+Crop = Literal["none", "centre_third"]
+Precision = Literal["float64", "float32"]
+
+IMAGE_HEADER = np.dtype(
+    [("width", "i4"), ("height", "i4"), ("format", "U8"), ("jpeg_quality", "i2"), ("subsampling", "U8")]
+)  # as stored, before any turn by EXIF; jpeg_quality is 0 and subsampling "" where the format has none
+
+
+@dataclass(frozen=True)
+class Feature:
+    """What is computed of an image; two spectra can be compared only where this is the same."""
+
+    convention: Convention = "published"
+    crop: Crop = "none"
+    precision: Precision = "float64"
+    alteration: str = ""  # what is done to every image first, for controls; see `alterations.alter`
+    n_bins: int | None = None  # length that the spectrum is resampled to; None: the shortest of the data set
+    normalise: bool = False  # whether it is then divided by its first value
+
+
+class Origin(NamedTuple):
+    """What the images of a data set are, as far as results, figures and detectors have to say so."""
+
+    name: str
+    said: str  # behind "experiment" in titles
+    subfolder: str  # of the output folder, so that no other origin's results are overwritten
+
+
+IMAGES = Origin("images", "", "")
+PUBLISHED_FEATURES = Origin("published_features", " on the authors' features", "published_features")
+BUILT_IN_SAMPLE = Origin("built_in_sample", " on the built-in sample: no reproduction of the paper", "built_in_sample")
+ORIGINS = {origin.name: origin for origin in (IMAGES, PUBLISHED_FEATURES, BUILT_IN_SAMPLE)}
+
+
+class ImageFolder(NamedTuple):
+    """Images to be read: where they are, and of which class."""
+
+    path: Path
+    labels_of_sources: dict[str, int]  # sub-folder, as "celebA-HQ_10K" or "real/youtube_c23" -> REAL or FAKE
+    cache_dir: Path  # for their spectra
+    origin: Origin = IMAGES
+    group_of: Callable[[str], str] | None = None  # path -> what it must not be separated from; None: each its own
+    group_name: str = ""  # what `group_of` gives: "photograph", "video"
+
+
+@dataclass
+class SpectrumDataset:
+    """Spectra of one experiment, one row an image; all arrays share their first axis."""
+
+    spectra: np.ndarray  # (n_images, n_bins) float64
+    labels: np.ndarray  # (n_images,) int, REAL or FAKE
+    sources: np.ndarray  # (n_images,) str
+    groups: np.ndarray  # (n_images,) str, what must not stand on both sides of a split; else the path itself
+    paths: list[str]  # relative to the data folder, "/" between folders
+    feature: Feature  # its n_bins is the spectra's length, given or found
+    headers: np.ndarray | None = None  # (n_images,) IMAGE_HEADER; other fields, or None, where there are no files
+    origin: Origin = IMAGES
+    group_name: str = ""  # what the groups are: "photograph", "video"; "" where each image is its own
+    identities: list[frozenset[str]] | None = None  # per image, whom it shows; None where that is not known
+    skipped: list[tuple[str, str]] = field(default_factory=list)  # (path, reason)
+    remarks: list[str] = field(default_factory=list)  # sentences on what was changed or is to be known
+
+    def __len__(self):
+        return len(self.labels)
+
+    @property
+    def is_grouped(self) -> bool:
+        """Whether several images share a group, so that they are not independent of each other."""
+        return len(np.unique(self.groups)) < len(self)
+
+    @property
+    def protocol(self) -> str:
+        """Name of random splits that keep each group together: "random" where each image is its own."""
+        return f"by_{self.group_name}" if self.group_name else "random"
+
+    def counts(self) -> dict[str, int]:
+        """Return {source: number of images} in the order of the sources."""
+        return dict(Counter(self.sources.tolist()))
+
+    def sizes(self) -> list[tuple[int, int]]:
+        """Return the stored (height, width) of each image; empty for published features."""
+        if self.headers is None or "width" not in self.headers.dtype.names:
+            return []
+        return list(zip(self.headers["height"].tolist(), self.headers["width"].tolist()))
+
+    def sources_of(self, label: int) -> list[str]:
+        """Return the sources of one class, in order."""
+        return list(dict.fromkeys(self.sources[self.labels == label].tolist()))
+
+    def is_of_paper(self, paper_sources: dict[str, int], paper_feature: Feature) -> bool:
+        """Whether the paper's numbers may stand beside: its feature, of its sources or from the authors' own file."""
+        has_its_sources = dict(zip(self.sources.tolist(), self.labels.tolist())) == paper_sources
+        is_its_data = self.origin is PUBLISHED_FEATURES or self.origin is IMAGES and has_its_sources
+        return is_its_data and self.feature == paper_feature
+
+    def of_sources(self, names: Sequence[str]) -> "SpectrumDataset":
+        """Return the images of some sources only."""
+        return self.of_rows(np.flatnonzero(np.isin(self.sources, names)))
+
+    def of_rows(self, rows: Sequence[int]) -> "SpectrumDataset":
+        """Return some images only."""
+        arrays = {name: getattr(self, name)[rows] for name in ("spectra", "labels", "sources", "groups")}
+        lists = {"paths": [self.paths[row] for row in rows]}
+        if self.identities is not None:
+            lists["identities"] = [self.identities[row] for row in rows]
+        return replace(self, **arrays, **lists, headers=None if self.headers is None else self.headers[rows])
+
+
+class Split(NamedTuple):
+    """Row numbers of one split."""
+
+    train: np.ndarray
+    test: np.ndarray

@@ -1,0 +1,96 @@
+"""The two generators of the built-in sample: their forward pass in plain NumPy, so that no user needs PyTorch.
+
+    weights = load_generator("transposed_convolution")
+    painted = resynthesise(photograph, weights)
+
+They are small encoder-decoders that `deepfake_spectra.sample.train` trained to reproduce photographs, with an adversarial
+loss. They differ in how they up-sample: by a transposed convolution, or by nearest neighbour and a convolution.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+WEIGHTS_FOLDER = Path(__file__).parent
+PADDING = 32  # pixels, more than the 26 that a generator sees to each side of an output pixel
+
+
+def load_generator(name: str, folder: Path = WEIGHTS_FOLDER) -> dict[str, np.ndarray]:
+    """Return a generator's weights, float32, by layer: `encoder_1.weight`, `encoder_1.bias`, ..."""
+    with np.load(folder / f"{name}.npz", allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
+def resynthesise(gray: np.ndarray, weights: dict[str, np.ndarray]) -> np.ndarray:
+    """Return a whole photograph as a generator paints it.
+
+    Parameters
+    ----------
+    gray : ndarray of uint8, (height, width)
+        Both sides at least 36. It is padded by reflection, so that the zeros with which the convolutions pad do not
+        reach the picture.
+    weights : dict
+        As `load_generator` gives them.
+
+    Returns
+    -------
+    ndarray of uint8, (height, width)
+    """
+    height, width = gray.shape
+    padding = [(PADDING, PADDING + -side % 4) for side in gray.shape]  # two halvings: the sides must be multiples of 4
+    picture = np.pad(gray, padding, mode="reflect").astype(np.float32) / 127.5 - 1
+    painted = generate(picture, weights)[PADDING : PADDING + height, PADDING : PADDING + width]
+    return np.rint((np.clip(painted, -1, 1) + 1) * 127.5).astype(np.uint8)
+
+
+def generate(picture: np.ndarray, weights: dict[str, np.ndarray]) -> np.ndarray:
+    """Return a generator's output for one float32 picture (height, width), sides multiples of 4, values in -1 ... 1.
+
+    Without clipping, and with zeros beyond the picture's border: the network itself, as it was trained.
+    """
+
+    def convolve(features, name, stride=1):
+        return _convolve(features, weights[f"{name}.weight"], weights[f"{name}.bias"], stride)
+
+    features = _relu(convolve(picture[None], "encoder_1", 2))
+    features = _relu(convolve(features, "encoder_2", 2))
+    features = convolve(convolve(features, "bottleneck_in"), "bottleneck_out")
+    for block in ("residual_1", "residual_2"):
+        features = features + convolve(_relu(convolve(features, f"{block}_in")), f"{block}_out")
+    for layer in ("decoder_1", "decoder_2"):
+        if f"{layer}_transposed.weight" in weights:
+            features = _convolve_transposed(
+                features, weights[f"{layer}_transposed.weight"], weights[f"{layer}_transposed.bias"]
+            )
+        else:
+            features = convolve(features.repeat(2, axis=1).repeat(2, axis=2), layer)
+        features = _relu(features)
+    return convolve(features, "output")[0]
+
+
+def _relu(features):
+    """Return features with what is negative set to zero."""
+    return np.maximum(features, 0)
+
+
+def _convolve(features, weight, bias, stride):
+    """Convolve (n_in, height, width) with (n_out, n_in, side, side), zeros beyond the border, one tap at a time."""
+    side = weight.shape[-1]
+    padding = (side - 1) // 2
+    height, width = (length // stride for length in features.shape[1:])
+    padded = np.pad(features, ((0, 0), (padding, padding), (padding, padding)))
+    result = np.repeat(bias, height * width).reshape(-1, height, width)
+    for row, column in np.ndindex(side, side):
+        tap = padded[:, row : row + stride * height : stride, column : column + stride * width : stride]
+        result += np.tensordot(weight[:, :, row, column], tap, 1)
+    return result
+
+
+def _convolve_transposed(features, weight, bias):
+    """Up-sample (n_in, height, width) twice by a transposed convolution, (n_in, n_out, 4, 4), stride 2, padding 1."""
+    _, height, width = features.shape
+    result = np.zeros((len(bias), 2 * height + 2, 2 * width + 2), np.float32)
+    for row, column in np.ndindex(4, 4):
+        tap = np.tensordot(weight[:, :, row, column].T, features, 1)
+        result[:, row : row + 2 * height : 2, column : column + 2 * width : 2] += tap
+    return result[:, 1:-1, 1:-1] + bias[:, None, None]
