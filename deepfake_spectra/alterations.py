@@ -84,3 +84,12 @@ _STEPS = {  # name: function, form of its value
     "jpeg": (_jpeg, r"[1-9]\d?|100"),
     "blur": (_blur, r"(?=.*[1-9])\d{0,2}(\.\d+)?"),
 }
+
+
+def altered_shape(shape: tuple[int, int], steps: str) -> tuple[int, int]:
+    """Return the (height, width) that `alter` gives an image of this shape."""
+    for step, value in parse_steps(steps):
+        if step in (_crop, _resize):
+            size = tuple(map(int, reversed(value.split("x"))))
+            shape = tuple(map(min, size, shape)) if step is _crop else size
+    return shape

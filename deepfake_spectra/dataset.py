@@ -15,6 +15,7 @@ CLASS_NAMES = ("real", "fake")
 
 Crop = Literal["none", "centre_third"]
 Precision = Literal["float64", "float32"]
+PAPER_CONVENTIONS = ("published", "published_2019")  # the authors' code, later and earlier; on squares they are one
 
 IMAGE_HEADER = np.dtype(
     [("width", "i4"), ("height", "i4"), ("format", "U8"), ("jpeg_quality", "i2"), ("subsampling", "U8")]
@@ -106,7 +107,9 @@ class SpectrumDataset:
         """Whether the paper's numbers may stand beside: its feature, of its sources or from the authors' own file."""
         has_its_sources = dict(zip(self.sources.tolist(), self.labels.tolist())) == paper_sources
         is_its_data = self.origin is PUBLISHED_FEATURES or self.origin is IMAGES and has_its_sources
-        return is_its_data and self.feature == paper_feature
+        is_its_convention = self.feature.convention in PAPER_CONVENTIONS
+        has_its_feature = replace(self.feature, convention=paper_feature.convention) == paper_feature
+        return is_its_data and is_its_convention and has_its_feature
 
     def of_sources(self, names: Sequence[str]) -> "SpectrumDataset":
         """Return the images of some sources only."""

@@ -38,7 +38,7 @@ def write_text(path: Path, text: str) -> None:
 
 def printable(name: str) -> str:
     """Return a name on one line: as it is, or with quotes, line breaks and undecodable bytes escaped."""
-    return name if name.isprintable() else repr(name)[1:-1]
+    return name if name.isprintable() else repr(str(name))[1:-1]  # a name out of an array is an np.str_
 
 
 def display_path(path: Path) -> str:

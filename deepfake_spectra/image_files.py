@@ -1,6 +1,7 @@
 """Image files: found by content, read in grey as the paper read them, with what their headers tell."""
 
 import io
+import logging
 import os
 import warnings
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ READ_FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
 MOST_PIXELS = 100_000_000  # larger ones are refused from their header: the transform would need more than 3 GB
 Image.MAX_IMAGE_PIXELS = None  # Pillow would warn from 89 million on; ours is the limit that counts
 warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged files: `read_gray` gives the reason, if there is one
-
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # likewise, of TIFF
 
 REMARKS = {  # what had to be changed on reading: key -> how to say it
     "16-bit": "16 bits a channel, reduced to 8 as the paper's reader does",
@@ -67,7 +68,7 @@ def decode_gray(content: bytes) -> GrayImage:
 
 
 def list_images(folder: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
-    """Return the images under a folder, sorted by path, and (path, reason) of those that only have an image's ending."""
+    """Return the images under a folder, sorted, and (path, reason) of the files that only have an image's ending."""
     images, skipped = [], []
     for path in visible_files(folder):
         if looks_like_image(path):
@@ -78,11 +79,14 @@ def list_images(folder: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
 
 
 def visible_files(folder: Path) -> Iterator[Path]:
-    """Yield the files under a folder. Hidden files and folders are passed over, links to folders are not followed."""
+    """Yield the files under a folder, and links to nothing: they are to be named.
+
+    Hidden files and folders are passed over, and so are pipes and devices. Links to folders are not followed.
+    """
     for directory, folders, names in os.walk(folder, onerror=_raise):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for path in (Path(directory, name) for name in names if not name.startswith(".")):
-            if path.is_file():
+            if path.is_file() or not path.exists():
                 yield path
 
 

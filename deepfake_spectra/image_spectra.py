@@ -3,14 +3,14 @@
     DIR/<source>/**     images of one source (a camera, a data set, a generator), searched recursively
 
 A file is an image if its first bytes say so; its ending does not matter. Of every source the same number is drawn,
-from the sorted listing, with a seed. What a header tells (size, format, JPEG quality, chroma subsampling) is kept beside
-each spectrum: it is what a classifier could cheat with.
+from the sorted listing, with a seed. What a header tells (size, format, JPEG quality, chroma subsampling) is kept
+beside each spectrum: it is what a classifier could cheat with.
 """
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import islice
+from itertools import islice, permutations
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from tqdm import tqdm
 from deepfake_spectra.alterations import alter, parse_steps
 from deepfake_spectra.dataset import FAKE, IMAGE_HEADER, REAL, Feature, ImageFolder, SpectrumDataset
 from deepfake_spectra.errors import ExperimentError, UnreadableImage, UsageError
-from deepfake_spectra.files import REPOSITORY, display_path
+from deepfake_spectra.files import REPOSITORY, display_path, printable
 from deepfake_spectra.image_files import REMARKS, list_images, read_gray
 from deepfake_spectra.parallel import in_threads
 from deepfake_spectra.sample.build import sample_images
@@ -56,9 +56,11 @@ def find_images(
     if folder.is_dir():
         return ImageFolder(folder, labels_of_sources, REPOSITORY / "data/spectra" / experiment)
     if data_dir:
-        raise UsageError(f"{data_dir}: no such folder; set DATA_DIR or --data-dir to the folder that holds the sources")
+        raise UsageError(
+            f"{display_path(data_dir)}: no such folder; set DATA_DIR or --data-dir to the folder that holds the sources"
+        )
     if labels_of_sources != paper_sources:
-        raise UsageError(f"{folder}: no such folder; the sources you named need DATA_DIR or --data-dir")
+        raise UsageError(f"{display_path(folder)}: no such folder; the sources you named need DATA_DIR or --data-dir")
     print(
         f"data/{experiment} is not there: running on the built-in sample, crops of 11 photographs and "
         "re-syntheses of them; its numbers show how the method works and are no reproduction of the paper"
@@ -144,7 +146,7 @@ def measure_spectrum(gray: np.ndarray, feature: Feature) -> np.ndarray:
     Raises
     ------
     UnreadableImage
-        What is left of the image after alteration and crop is blank or too small.
+        What is left of the image after alteration and crop is blank, too small, or too wide for the convention.
     """
     part = alter(gray, feature.alteration)
     if feature.crop == "centre_third":
@@ -155,16 +157,19 @@ def measure_spectrum(gray: np.ndarray, feature: Feature) -> np.ndarray:
     if part.min() == part.max():
         once = "" if part is gray else " once altered or cropped"
         raise UnreadableImage(f"blank: every pixel is {part[0, 0]}{once}")
-    return radial_spectrum(part, feature.convention, np.dtype(feature.precision).type)
+    try:
+        return radial_spectrum(part, feature.convention, np.dtype(feature.precision).type)
+    except ValueError as error:
+        raise UnreadableImage(str(error)) from None
 
 
 def feature_of(gray: np.ndarray, feature: Feature) -> np.ndarray:
-    """Return the row (n_bins,) that a data set of this feature, its n_bins given, holds of a grey image (height, width).
+    """Return the row (n_bins,) that a data set of this feature, n_bins given, holds of a grey image (height, width).
 
     Raises
     ------
     UnreadableImage
-        Blank, or too small for a spectrum.
+        See `measure_spectrum`; or the spectrum begins with zero and cannot be normalised.
     """
     spectrum = resample_spectrum(measure_spectrum(gray, feature), feature.n_bins)
     try:
@@ -207,21 +212,25 @@ def sizes_that_fit(dataset: SpectrumDataset, sample_sizes: Sequence[int]) -> tup
 
 
 def _draw_files(data_dir, labels_of_sources, seed):
-    """Return {source: its images in the order of the draw} and (path, reason) of files that only pretend to be images."""
-    present = sorted(entry.name for entry in data_dir.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    """Return {source: its images in the order of the draw} and (path, reason) of files that only look like images."""
     draws, not_images = {}, []
     for source in labels_of_sources:
         if Path(source).is_absolute() or not (data_dir / source).is_dir():
-            raise UsageError(f"{data_dir}: no source {source!r} there; found {_listed(present) or 'no folder at all'}")
+            folders = sorted(printable(folder.name) for folder in data_dir.glob("[!.]*") if folder.is_dir())
+            raise UsageError(
+                f"{display_path(data_dir)}: no source {source!r} there; found {_listed(folders) or 'no folder at all'}"
+            )
         images, skipped = list_images(data_dir / source)
         not_images += [(path.relative_to(data_dir).as_posix(), reason) for path, reason in skipped]
         if not images:
-            raise ExperimentError(f"{data_dir / source}: found no image, need at least one")
+            raise ExperimentError(f"{display_path(data_dir / source)}: found no image, need at least one")
         order = np.random.default_rng(seed).permutation(len(images))
         draws[source] = [images[index].relative_to(data_dir).as_posix() for index in order]
-    if len(set().union(*draws.values())) < sum(map(len, draws.values())):
+    folders = [(data_dir / source).resolve() for source in draws]
+    if any(inner.is_relative_to(outer) for inner, outer in permutations(folders, 2)):
         raise UsageError(
-            f"{data_dir}: some of {_listed(list(draws))} lie in each other; name folders that share no image"
+            f"{display_path(data_dir)}: some of {_listed(list(draws))} lie in each other; name folders that share no "
+            "image"
         )
     return draws, not_images
 
@@ -230,8 +239,9 @@ def _refuse_too_many(unreadable, n_files, max_unreadable):
     """End the run where more of the files are unreadable than the user allows."""
     if len(unreadable) > max_unreadable * n_files:
         raise ExperimentError(
-            f"{len(unreadable)} of {n_files} files are unreadable, more than MAX_UNREADABLE = {max_unreadable:g} allows: "
-            f"{_listed([f'{path} ({reason})' for path, reason in unreadable])}; remove them or raise --max-unreadable"
+            f"{len(unreadable)} of {n_files} files are unreadable, more than MAX_UNREADABLE = {max_unreadable:g} "
+            f"allows: {_listed([f'{printable(path)} ({reason})' for path, reason in unreadable])}; remove them or "
+            "raise --max-unreadable"
         )
 
 
@@ -304,9 +314,9 @@ def _size_remarks(headers):
     if len(sizes) == 1:
         return []
     return [
-        f"{_listed([f'{n} of {size}' for size, n in sizes.most_common()])}: sizes differ, so the spectra were resampled "
-        "to one length; an image's size alone then shows in its spectrum, and a classifier that tells the classes apart "
-        "may have learned their sizes"
+        f"{_listed([f'{n} of {size}' for size, n in sizes.most_common()])}: sizes differ, so the spectra were "
+        "resampled to one length; an image's size alone then shows in its spectrum, and a classifier that tells the "
+        "classes apart may have learned their sizes"
     ]
 
 

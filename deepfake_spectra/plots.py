@@ -1,11 +1,12 @@
 """Figures, ready for a paper: arrays in, axes or a file out. The only importer of matplotlib.
 
-Reals are drawn in blue and green with solid lines, fakes in orange and red with broken ones, so that the classes stay
-apart in grey print, too.
+Reals are drawn in blue and green with solid lines of several widths, fakes in orange and red with broken ones, so that
+classes and sources stay apart in grey print, too.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
@@ -16,18 +17,26 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
+from deepfake_spectra.alterations import altered_shape
 from deepfake_spectra.dataset import CLASS_NAMES, FAKE, REAL, SpectrumDataset
-from deepfake_spectra.files import whole_file
+from deepfake_spectra.files import printable, whole_file
 from deepfake_spectra.metrics import Prediction, roc_points
 from deepfake_spectra.results import heading
 from radial_spectrum import Convention, centre_third, spectrum_radii
 
 TWO_COLUMNS = 7.2  # inches, the text width of most conference papers
 
-_COLOURS = {REAL: ("#0072B2", "#009E73", "#56B4E9", "#004c6d"), FAKE: ("#D55E00", "#AA3377", "#E69F00", "#882255")}
-_LINES = {REAL: ("-",), FAKE: ("--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))}
-_CURVES = (("#0072B2", "-"), ("#D55E00", "--"), ("#009E73", "-."), ("#AA3377", (0, (5, 1, 1, 1, 1, 1))))
-_MARKERS = (("#0072B2", "o"), ("#56B4E9", "s"), ("#009E73", "D"), ("#D55E00", "^"), ("#AA3377", "v"), ("#E69F00", "P"))
+_COLOURS = {  # of a class's sources; five colours and four lines: no two of twenty look alike
+    REAL: ("#0072B2", "#009E73", "#56B4E9", "#004c6d", "#44AA99"),
+    FAKE: ("#D55E00", "#AA3377", "#E69F00", "#882255", "#CC6677"),
+}
+_LINES = {  # style and width
+    REAL: (("-", 1.2), ("-", 2.4), ("-", 0.6), ("-", 1.8)),
+    FAKE: (("--", 1.2), ("-.", 1.2), (":", 1.2), ((0, (5, 1, 1, 1, 1, 1)), 1.2)),
+}
+_OF_CLASSIFIERS = ("#0072B2", "#D55E00", "#009E73", "#AA3377", "#56B4E9", "#E69F00", "#882255")  # with these two:
+_CURVES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (10, 2)))
+_MARKERS = "o^DsvP"
 _STYLE = {
     "font.size": 8, "axes.titlesize": 8, "legend.fontsize": 7, "axes.spines.top": False, "axes.spines.right": False,
     "lines.linewidth": 1.2, "figure.dpi": 100, "savefig.dpi": 300, "legend.frameon": False,
@@ -37,13 +46,15 @@ _STYLE = {
 def frequency_axis(dataset: SpectrumDataset) -> tuple[np.ndarray, str]:
     """Return where each bin of the spectra stands, (n_bins,), and the label of that axis.
 
-    Cycles per pixel where all images are square and of one size; else the radius as a share of the longest, since
-    then a bin holds other frequencies in other images, or along rows and columns.
+    Cycles per pixel where all images, once altered, are square and of one size; else the radius as a share of the
+    longest, since then a bin holds other frequencies in other images, or along rows and columns.
     """
     feature, n_bins = dataset.feature, dataset.spectra.shape[1]
-    sizes = set(dataset.sizes())
-    if len(sizes) == 1 and not feature.alteration:  # an alteration may have changed the size
-        height, width = sizes.pop()
+    stored = set(dataset.sizes())
+    stored |= {shape[::-1] for shape in stored}  # a camera's image may have been turned by its EXIF
+    shapes = {altered_shape(shape, feature.alteration) for shape in stored}
+    if len(shapes) == 1:
+        height, width = shapes.pop()
         if height == width:
             side = len(centre_third(np.empty((height, width)))) if feature.crop == "centre_third" else height
             radii = spectrum_radii((side, side), feature.convention, "cycles/pixel")
@@ -61,24 +72,20 @@ def plot_mean_spectra(ax: Axes, x: np.ndarray, dataset: SpectrumDataset) -> Axes
     """Draw the mean spectrum of each source over x (n_bins,), with a band of one standard deviation to either side."""
     label_of = dict(zip(dataset.sources, dataset.labels))
     names = sorted(dict.fromkeys(dataset.sources), key=label_of.get)  # reals first
-    drawn = {REAL: 0, FAKE: 0}
+    styles = {label: zip(cycle(_COLOURS[label]), cycle(_LINES[label])) for label in (REAL, FAKE)}
     for name in names:
         label = label_of[name]
         spectra = dataset.spectra[dataset.sources == name]
-        colour = _COLOURS[label][drawn[label] % len(_COLOURS[label])]
-        line = _LINES[label][drawn[label] % len(_LINES[label])]
-        drawn[label] += 1
+        colour, (line, width) = next(styles[label])
         mean, std = spectra.mean(axis=0), spectra.std(axis=0)
         ax.fill_between(x, mean - std, mean + std, color=colour, alpha=0.15, linewidth=0)
         named = name if name.startswith(CLASS_NAMES[label]) else f"{CLASS_NAMES[label]}: {name}"
-        named = named.replace("$", r"\$")  # no formula is meant
-        ax.plot(x, mean, color=colour, linestyle=line, label=f"{named} (n = {len(spectra)})")
+        named = printable(named).replace("$", r"\$")  # no formula is meant
+        ax.plot(x, mean, color=colour, linestyle=line, linewidth=width, label=f"{named} (n = {len(spectra)})")
     return ax
 
 
-def spectrum_figure(
-    path: Path, dataset: SpectrumDataset, weights: np.ndarray, classifier: str, title: str
-) -> None:
+def spectrum_figure(path: Path, dataset: SpectrumDataset, weights: np.ndarray, classifier: str, title: str) -> None:
     """Write the figure of an experiment: mean spectra, their high-frequency end, and what the classifier weighs.
 
     Parameters
@@ -95,10 +102,8 @@ def spectrum_figure(
     """
     x, x_label = frequency_axis(dataset)
     y_label = spectrum_label(dataset.spectra)
-    with rc_context(_STYLE):
-        figure = Figure(figsize=(TWO_COLUMNS, 4.6), layout="constrained")
+    with _figure(path, 4.6, title) as figure:
         axes = figure.subplot_mosaic([["all", "high"], ["weights", "weights"]], height_ratios=(2, 1))
-        figure.suptitle(title, fontsize=9)
         plot_mean_spectra(axes["all"], x, dataset)
         axes["all"].set(title="Mean ± 1 standard deviation", xlabel=x_label, ylabel=y_label)
         first_high = len(x) * 3 // 4
@@ -113,12 +118,9 @@ def spectrum_figure(
             ylabel="Weight",
         )
         figure.legend(*axes["all"].get_legend_handles_labels(), loc="outside lower center", ncols=2)
-        save_figure(figure, path)
 
 
-def crops_figure(
-    path: Path, crops: dict[str, Sequence[np.ndarray]], dataset: SpectrumDataset, credit: str
-) -> None:
+def crops_figure(path: Path, crops: dict[str, Sequence[np.ndarray]], dataset: SpectrumDataset, credit: str) -> None:
     """Write images of each source in a row, and beside them the mean spectra of all.
 
     Parameters
@@ -131,10 +133,9 @@ def crops_figure(
         Whom the pictures are owed to; stands below.
     """
     n_columns = len(next(iter(crops.values())))
-    with rc_context(_STYLE):
-        figure = Figure(figsize=(TWO_COLUMNS, 2.9), layout="constrained")
+    with _figure(path, 2.9) as figure:
         left, right = figure.subfigures(1, 2, width_ratios=(1.1, 1))
-        for row, (source, images) in zip(left.subplots(len(crops), n_columns), crops.items()):
+        for row, (source, images) in zip(left.subplots(len(crops), n_columns, squeeze=False), crops.items()):
             for ax, gray in zip(row, images):
                 ax.imshow(gray, cmap="gray", vmin=0, vmax=255)
                 ax.set(xticks=[], yticks=[])
@@ -143,15 +144,12 @@ def crops_figure(
         x, x_label = frequency_axis(dataset)
         ax = right.subplots()
         plot_mean_spectra(ax, x, dataset)
-        ax.set(xlabel=x_label, ylabel="Mean log power, 20 ln|F|")
+        ax.set(xlabel=x_label, ylabel=spectrum_label(dataset.spectra))
         ax.legend(loc="upper right", fontsize=6)
         figure.supxlabel(credit, fontsize=4.5, color="0.3", wrap=True)
-        save_figure(figure, path)
 
 
-def control_figure(
-    path: Path, rows: Sequence[dict], tables: tuple[str, str], title: str
-) -> None:
+def control_figure(path: Path, rows: Sequence[dict], tables: tuple[str, str], title: str) -> None:
     """Write the accuracies of two control tables as points with their 95 % intervals, a line per condition.
 
     Parameters
@@ -164,32 +162,29 @@ def control_figure(
     title : str
     """
     panel_titles = ("Fakes against fakes, every second one altered", "Reals against fakes, both altered alike")
-    with rc_context(_STYLE):
-        figure = Figure(figsize=(TWO_COLUMNS, 3.2), layout="constrained")
-        figure.suptitle(title, fontsize=9)
+    shown = [row for row in rows if row["table"] in tables and row["metric"] == "accuracy"]
+    classifiers = list(dict.fromkeys(row["classifier"] for row in shown))
+    apart = min(0.15, 0.8 / len(classifiers))
+    with _figure(path, 3.2, title) as figure:
         for ax, table, panel_title in zip(figure.subplots(1, 2), tables, panel_titles):
-            found = [row for row in rows if row["table"] == table and row["metric"] == "accuracy"]
-            conditions = list(dict.fromkeys(row["condition"] for row in found))
+            conditions = list(dict.fromkeys(row["condition"] for row in shown if row["table"] == table))
             ax.axvline(50, color="0.6", linewidth=0.8, linestyle=":")
-            classifiers = list(dict.fromkeys(row["classifier"] for row in found))
-            for number, (name, (colour, marker)) in enumerate(zip(classifiers, cycle(_MARKERS))):
-                own = [row for row in found if row["classifier"] == name]
-                mean = 100 * np.array([row["mean"] for row in own])
+            for number, (name, colour, marker) in enumerate(zip(classifiers, cycle(_OF_CLASSIFIERS), cycle(_MARKERS))):
+                own = [row for row in shown if row["table"] == table and row["classifier"] == name]
+                heights = np.array([conditions.index(row["condition"]) for row in own])
+                heights = heights + apart * (number - (len(classifiers) - 1) / 2)
                 # an interval that is not defined (every draw right) is drawn as the point alone
-                limits = 100 * np.array(
-                    [[row["mean" if row[side] is None else side] for side in ("low", "high")] for row in own]
-                )
-                heights = np.arange(len(own)) + 0.15 * (number - (len(classifiers) - 1) / 2)
-                ax.errorbar(
-                    mean, heights, xerr=np.abs(limits.T - mean), label=heading(name), linestyle="", marker=marker,
-                    markersize=3.5, linewidth=1, color=colour,
+                limits = [[row["mean" if row[end] is None else end] for row in own] for end in ("low", "high")]
+                ax.hlines(heights, *100 * np.array(limits), color=colour, linewidth=1)
+                ax.plot(
+                    [100 * row["mean"] for row in own], heights, label=heading(name), linestyle="", marker=marker,
+                    markersize=3.5, color=colour,
                 )  # fmt: skip
             ax.set(title=panel_title, xlabel="Accuracy (%), 50 is chance", yticks=range(len(conditions)))
             ax.set_xlim(min(30, ax.get_xlim()[0]), 102)
             ax.set_yticklabels([condition.replace(" + ", " +\n") for condition in conditions])
             ax.invert_yaxis()
-        figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=len(classifiers))
-        save_figure(figure, path)
+        figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=min(4, len(classifiers)))
 
 
 def roc_figure(path: Path, panels: dict[str, dict[str, Sequence[Prediction]]], title: str) -> None:
@@ -199,19 +194,16 @@ def roc_figure(path: Path, panels: dict[str, dict[str, Sequence[Prediction]]], t
     ----------
     path : Path
     panels : {panel's title: {curve's name: predictions of all splits}}
+        The same curves in each panel.
     title : str
     """
-    with rc_context(_STYLE):
-        figure = Figure(figsize=(TWO_COLUMNS, 3.6), layout="constrained")
-        figure.suptitle(f"{title}: the tests of all splits together", fontsize=9)
+    with _figure(path, 3.6, f"{title}: the tests of all splits together") as figure:
         for ax, (panel_title, curves) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items()):
             ax.plot([0, 1], [0, 1], color="0.7", linewidth=0.8, linestyle=":")
-            for (name, predictions), (colour, line) in zip(curves.items(), cycle(_CURVES)):
-                false_alarms, hits = roc_points(predictions)
-                ax.plot(false_alarms, hits, color=colour, linestyle=line, label=name)
+            for (name, predictions), colour, line in zip(curves.items(), cycle(_OF_CLASSIFIERS), cycle(_CURVES)):
+                ax.plot(*roc_points(predictions), color=colour, linestyle=line, label=name)
             ax.set(title=panel_title, xlabel="Reals called fake", ylabel="Fakes called fake", aspect="equal")
         figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=2)
-        save_figure(figure, path)
 
 
 def judged_figure(
@@ -242,16 +234,13 @@ def judged_figure(
     order = np.argsort(-np.abs(evidence))
     total = np.cumsum(np.abs(evidence[order]))
     decided = order[: 1 + np.searchsorted(total, total[-1] / 2)]
-    with rc_context(_STYLE), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph")  # what the font lacks of a file's name is drawn as a box
-        figure = Figure(figsize=(TWO_COLUMNS, 4.6), layout="constrained")
-        figure.suptitle(title, fontsize=9, parse_math=False)
+    with _figure(path, 4.6, title) as figure:
         over, under = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
         for label, (low, median, high) in bands.items():
             colour = _COLOURS[label][0]
             over.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
             named = f"{CLASS_NAMES[label]} training images: median and 5 to 95 %"
-            over.plot(x, median, color=colour, linestyle=_LINES[label][0], linewidth=0.8, label=named)
+            over.plot(x, median, color=colour, linestyle=_LINES[label][0][0], linewidth=0.8, label=named)
         over.plot(x, spectrum, color="black", linewidth=1, label="this file")
         for label, speaks in ((FAKE, evidence > 0), (REAL, evidence < 0)):
             marked = decided[speaks[decided]]
@@ -267,7 +256,6 @@ def judged_figure(
             xlabel=axis_labels[0],
             ylabel="Contribution",
         )
-        save_figure(figure, path)
 
 
 def image_figure(
@@ -308,37 +296,44 @@ def image_figure(
     dotted = {"linestyle": ":", "linewidth": 1}
     extent = (-0.5, width - 0.5, height - 0.5, -0.5)
     log_power, magnitude = _shrunk(log_power), _shrunk(np.abs(highest))  # signed, a large one would average to nothing
-    with rc_context(_STYLE), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph")  # what the font lacks of a file's name is drawn as a box
-        panel_shape = np.clip(height / width, 0.6, 1.3)
-        figure = Figure(figsize=(TWO_COLUMNS, 0.9 + 0.74 * TWO_COLUMNS * panel_shape), layout="constrained")
+    with _figure(path, 0.9 + 0.74 * TWO_COLUMNS * np.clip(height / width, 0.6, 1.3), title) as figure:
         ax = figure.subplot_mosaic(
             [["image", "image bar", "plane", "plane bar"], ["highest", "highest bar", "profile", "."]],
             width_ratios=(25, 1, 25, 1),
         )
-        figure.suptitle(title, fontsize=9, parse_math=False)
         low, high = np.percentile(log_power, (0.5, 99.9))  # a few empty frequencies would take all the contrast
-        for name, plane, colours, limits, heading, label in (
+        for name, plane, colours, limits, panel_title, label in (
             ("image", _shrunk(gray), "gray", (0, 255), "Image", "Grey level"),
             ("plane", log_power, "magma", (low, high), "2-D spectrum, DC in the middle", "Log power, 20 ln|F|"),
             ("highest", magnitude, "gray", (0, max(np.percentile(magnitude, 99.5), 1e-12)),
              "Image from its highest frequencies", "Magnitude (grey levels)"),
         ):  # fmt: skip
             shown = ax[name].imshow(plane, cmap=colours, vmin=limits[0], vmax=limits[1], extent=extent)
-            ax[name].set(title=heading, xticks=[], yticks=[])
+            ax[name].set(title=panel_title, xticks=[], yticks=[])
             ax[name].spines[:].set_visible(False)
             figure.colorbar(shown, cax=ax[name + " bar"], label=label)
         ax["plane"].add_patch(Circle((width // 2, height // 2), cut, fill=False, color="white", **dotted))
         ax["profile"].plot(radii, spectrum, color=_COLOURS[REAL][0])
         ax["profile"].axvline(cut_on_axis, color="0.3", **dotted)
         ax["profile"].set(title="Radial spectrum (dotted: cut-off)", xlabel=x_label, ylabel="Mean log power, 20 ln|F|")
-        save_figure(figure, path)
 
 
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure whole; needs no display."""
-    with whole_file(path) as temporary:
+    with whole_file(path) as temporary, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # what the font lacks of a file's name is drawn as a box
         figure.savefig(temporary)
+
+
+@contextmanager
+def _figure(path: Path, height: float, title: str = "") -> Iterator[Figure]:
+    """Yield an empty figure in our style, and write it when the block ends well."""
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(TWO_COLUMNS, height), layout="constrained")
+        if title:
+            figure.suptitle(title, fontsize=9, parse_math=False)
+        yield figure
+        save_figure(figure, path)
 
 
 def _shrunk(plane, most=2000):

@@ -19,11 +19,14 @@ from pathlib import Path
 
 import numpy as np
 
-from deepfake_spectra.dataset import CLASS_NAMES, FAKE, PUBLISHED_FEATURES, REAL, Feature, SpectrumDataset
+from deepfake_spectra.dataset import (
+    CLASS_NAMES, FAKE, PAPER_CONVENTIONS, PUBLISHED_FEATURES, REAL, Feature, SpectrumDataset,
+)  # fmt: skip
 from deepfake_spectra.errors import ExperimentError, UsageError
 
 LARGEST_FILE = 2**28  # bytes; 40,000 spectra of 722 values take 231 MB
 MOST_OPERATIONS = 1000  # two arrays take about 100; a million nested tuples would crash the interpreter
+MOST_REUSES = 10  # of objects in the memo or on the stack; two arrays take 8; hashing 60 times (t, t) would never end
 ARRAY_GLOBALS = {
     ("numpy", "ndarray"),
     ("numpy", "dtype"),
@@ -42,7 +45,7 @@ def published_dataset(path: Path, feature: Feature) -> SpectrumDataset:
     path : Path
         `dataset_freq_1000.pkl` or `celeba_low_1000.pkl`.
     feature : Feature
-        What the user asks for: it must be what the file holds.
+        What the user asks for: it must be what the file holds. Whether the spectra are normalised is read off them.
 
     Raises
     ------
@@ -60,22 +63,28 @@ def published_dataset(path: Path, feature: Feature) -> SpectrumDataset:
         sources=np.array(CLASS_NAMES)[labels],
         groups=np.array(rows),
         paths=rows,
-        feature=replace(feature, n_bins=spectra.shape[1]),
+        feature=replace(feature, n_bins=spectra.shape[1], normalise=bool(np.all(spectra[:, 0] == 1))),
         origin=PUBLISHED_FEATURES,
     )
 
 
 def check_published(path: Path, spectra: np.ndarray, asked: Feature, published: Feature) -> None:
-    """End the run where the user asks for another feature than a file of the authors holds (UsageError)."""
+    """End the run where the user asks for another feature than a file of the authors holds (UsageError).
+
+    Both of the authors' conventions pass: CelebA's released real images are of the earlier one, and the images of the
+    other files are square.
+    """
     for name in ("convention", "crop", "precision", "alteration"):
-        if getattr(asked, name) != getattr(published, name):
+        held = PAPER_CONVENTIONS if name == "convention" else (getattr(published, name),)
+        if getattr(asked, name) not in held:
             raise UsageError(
-                f"{path}: the authors' features are of {name.upper()} {getattr(published, name)!r}, which cannot be "
+                f"{path}: the authors' features are of {name.upper()} {' or '.join(map(repr, held))}, which cannot be "
                 f"changed without images: found {getattr(asked, name)!r}"
             )
     if asked.n_bins not in (None, spectra.shape[1]):
         raise UsageError(
-            f"{path}: {spectra.shape[1]} values a spectrum, expected N_BINS = {asked.n_bins}; it is of another experiment"
+            f"{path}: {spectra.shape[1]} values a spectrum, expected N_BINS = {asked.n_bins}; it is of another "
+            "experiment"
         )
 
 
@@ -109,13 +118,10 @@ def load_published_features(path: Path, fake_label: int) -> tuple[np.ndarray, np
         raise ExperimentError(f"{path}: found more than {LARGEST_FILE >> 20} MiB; {EXPECTED}")
     try:
         features = _transcribe(content)
-    except Exception as error:  # whatever opcodes in a wrong order end in
-        raise ExperimentError(f"{path}: refused ({textwrap.shorten(str(error), 200)}); {EXPECTED}") from error
-    if not isinstance(features, dict) or not {"data", "label"} <= features.keys():
-        raise ExperimentError(f"{path}: found no dict with 'data' and 'label'; {EXPECTED}")
-    try:
+        if not isinstance(features, dict) or not {"data", "label"} <= features.keys():
+            raise TypeError("no dict with 'data' and 'label'")
         spectra, label = (_build_array(features[key]) for key in ("data", "label"))
-    except (TypeError, ValueError, OverflowError) as error:
+    except Exception as error:  # whatever opcodes in a wrong order end in
         raise ExperimentError(f"{path}: refused ({textwrap.shorten(str(error), 200)}); {EXPECTED}") from error
     if spectra.ndim != 2 or 0 in spectra.shape or label.shape != spectra.shape[:1]:
         raise ExperimentError(f"{path}: found data of shape {spectra.shape} and label of {label.shape}; {EXPECTED}")
@@ -154,31 +160,32 @@ class _Transcriber(pickle.Unpickler):
 
 def _transcribe(content):
     """Return what the pickle describes, with a `_Call` wherever it would have called something."""
+    n_reuses = 0
     for count, (operation, argument, _) in enumerate(pickletools.genops(content)):
         # the C unpickler allocates its memo up to the highest index: 5 bytes could ask for 64 GB
         if count == MOST_OPERATIONS or "PUT" in operation.name and argument >= MOST_OPERATIONS:
             raise pickle.UnpicklingError(f"more than {MOST_OPERATIONS} operations or memo entries")
+        n_reuses += operation.name in ("DUP", "GET", "BINGET", "LONG_BINGET")
+        if n_reuses > MOST_REUSES:
+            raise pickle.UnpicklingError(f"more than {MOST_REUSES} objects used again")
     return _Transcriber(io.BytesIO(content), encoding="latin1").load()  # latin1: the bytes in a string of Python 2
 
 
 def _build_array(described):
     """Return the array that a transcribed `_reconstruct(...)` and its state stand for."""
     match described:
-        case _Call(name="_reconstruct", state=(_, tuple(shape), _Call(name="dtype") as dtype, fortran, content)):
-            code = _dtype_code(dtype)
+        case _Call(name="_reconstruct", state=(_, tuple(shape), dtype, fortran, content)):
+            pass
         case _:
             raise TypeError("'data' or 'label' is not an array")
+    match dtype:
+        case _Call(name="dtype", arguments=(str(kind), *_), state=(_, str(order), *_)):
+            pass
+        case _:
+            raise TypeError("an array is of no dtype")
+    if not re.fullmatch("[<>|=][fiu][1248]", order + kind):
+        raise TypeError(f"an array is of dtype {kind[:20]!r}, not of numbers")
     match content:
         case _Call(name="encode", arguments=(str(text), "latin1")) | str(text):
             content = text.encode("latin1")
-    return np.frombuffer(content, code).reshape(shape, order="F" if fortran else "C")
-
-
-def _dtype_code(dtype):
-    """Return the code of a transcribed number type, such as "<f8"; TypeError where it is of anything else."""
-    match dtype.arguments, dtype.state:
-        case (str(kind), *_), (_, str(order), *_) if re.fullmatch("[<>|=][fiu][1248]", order + kind):
-            return order + kind
-        case (str(kind), *_), _:
-            raise TypeError(f"an array is of dtype {kind[:20]!r}, not of numbers")
-    raise TypeError("an array is of no dtype")
+    return np.frombuffer(content, order + kind).reshape(shape, order="F" if fortran else "C")

@@ -61,7 +61,7 @@ def write_results(
     if dataset.skipped:
         remarks = [*remarks, f"{len(dataset.skipped)} files skipped: {_skipped_text(dataset.skipped)}"]
     remarks = [*remarks, *dataset.remarks]
-    counts = ", ".join(f"{name} {n}" for name, n in dataset.counts().items())
+    counts = ", ".join(f"{printable(name)} {n}" for name, n in dataset.counts().items())
     text = f"# {title}\n\n{len(dataset)} spectra of {dataset.spectra.shape[1]} values: {counts}.\n"
     text += "".join(f"\n{caption}\n\n{table}\n" for caption, table in tables)
     text += "".join(f"\nNote: {remark}\n" for remark in remarks)
@@ -106,7 +106,7 @@ def result_table(
         What this table calls them, where that is not what HEADINGS says; "" leaves a value out of a heading.
     """
     def text_of(value):
-        return " + ".join(value) if isinstance(value, list) else heading(value, names or {})
+        return " + ".join(map(printable, value)) if isinstance(value, list) else heading(value, names)
 
     cells, headings = {}, {}
     for row in rows:

@@ -40,7 +40,7 @@ class SpectrumCache:
 
     def __init__(self, folder: Path, feature: Feature):
         self.folder = folder
-        measured = {name: getattr(feature, name) for name in ("convention", "crop", "precision", "alteration")}
+        measured = {name: value for name, value in vars(feature).items() if name not in ("n_bins", "normalise")}
         self._feature = json.dumps(measured, sort_keys=True)
         self._prefix = hashlib.sha256(self._feature.encode()).hexdigest()[:8]
         self._files = sorted(folder.glob(f"{self._prefix}-*.npz"))
@@ -117,6 +117,9 @@ class SpectrumCache:
 
 
 def file_key(data_dir: Path, path: str) -> FileKey:
-    """Return the key of a file."""
-    status = (data_dir / path).stat()
+    """Return the key of a file; of one that is not there a key that no cache holds, and the reader will say why."""
+    try:
+        status = (data_dir / path).stat()
+    except OSError:
+        return FileKey(path, 0, 0)
     return FileKey(path, status.st_size, status.st_mtime_ns)
