@@ -132,6 +132,10 @@ def largest_deviations(paths):
         expected = straightforward_spectrum(path)
         for precision in largest:
             found = WAYS[f"ours, {precision}"](path)
+            if found.shape != expected.shape:
+                raise ExperimentError(
+                    f"{path}: {precision} gives {len(found)} values, the straightforward code {len(expected)}"
+                )
             deviation = np.abs(found / expected - 1).max()
             if not deviation <= LARGEST_DEVIATION[precision]:
                 raise ExperimentError(

@@ -19,6 +19,7 @@ import csv
 import io
 import json
 import sys
+from collections import Counter
 from contextlib import closing
 from pathlib import Path
 from typing import Literal
@@ -64,9 +65,9 @@ COLUMNS = Judgement._fields[:-1]  # all but the spectrum
 def choose_detector(settings):
     """Return the detector to judge by: of the file named, else of the experiment's last run, else of the sample."""
     own, of_sample = (detector_path(settings.experiment, is_sample) for is_sample in (False, True))
-    for path in (settings.spectra, own, of_sample):
-        if path and (path == settings.spectra or path.is_file()):
-            return load_detector(path, settings.seed, settings.n_threads)
+    path = settings.spectra or next(filter(Path.is_file, (own, of_sample)), None)
+    if path:
+        return load_detector(path, settings.seed, settings.n_threads)
     if settings.experiment != "faces_hq":
         raise UsageError(f"{display_path(own)}: no such file; run `python train_{settings.experiment}.py` first")
     dataset = load_spectra(sample_images("faces_hq"), Feature(), n_threads=settings.n_threads)
@@ -103,7 +104,7 @@ def judge_all(files, detector, settings):
         try:
             for judgement in tqdm(judged, "judging", len(files), unit="file", disable=None, smoothing=0.05):
                 judgements.append(judgement._replace(spectrum=None))
-                tqdm.write(terminal_line(judgement), file=sys.stderr if judgement.error else sys.stdout)
+                tqdm.write(terminal_line(judgement), sys.stderr if judgement.error else sys.stdout)
                 if draw and not judgement.error:
                     draw(judgement)
         except KeyboardInterrupt:
@@ -184,30 +185,37 @@ def json_text(judgements, detector, settings):
     return json.dumps(head | {"files": rows}, indent=1, allow_nan=False) + "\n"
 
 
-def check_outputs(paths):
-    """End the run where two outputs have one name, or one is a folder (UsageError)."""
-    for path in paths:
-        if path.is_dir() or paths.count(path) > 1:
-            raise UsageError(f"{path}: a folder, or named twice; name a file of its own for each of --csv, --json, "
-                             "--save-spectra")  # fmt: skip
+def check_outputs(settings, files):
+    """End the run where an output has no place of its own: a folder, named twice, or among what is read (UsageError)."""
+    outputs = [path for path in (settings.csv, settings.json, settings.save_spectra) if path]
+    inputs = [file.path for file in files] + [settings.spectra] * bool(settings.spectra)
+    for path in outputs:
+        if path.is_dir() or outputs.count(path) > 1:
+            raise UsageError(f"{display_path(path)}: a folder, or named twice; name a file of its own for each of "
+                             "--csv, --json, --save-spectra")  # fmt: skip
+        if path.exists() and any(other.exists() and path.samefile(other) for other in inputs):
+            raise UsageError(f"{display_path(path)}: is read, and would be replaced by what is written; name another")
+        path.parent.mkdir(parents=True, exist_ok=True)  # that it cannot be made is better known now than in the end
 
 
 def main():
     settings = read_settings(__name__, positional=("paths", "images, videos, and folders of them"))
-    check_outputs([path for path in (settings.csv, settings.json, settings.save_spectra) if path])
+    sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")  # lines in order, whatever the name
+    files = list_files(settings.paths)
+    check_outputs(settings, files)
     detector = choose_detector(settings)
     print(description(detector))
     if settings.save_spectra:
         save_detector(settings.save_spectra, detector.experiment, detector.classifier, detector.dataset)
-        print(f"{settings.save_spectra}: the spectra of this judge")
-    judgements = judge_all(list_files(settings.paths), detector, settings)
+        print(f"{display_path(settings.save_spectra)}: the spectra of this judge")
+    judgements = judge_all(files, detector, settings)
     if settings.csv:
         write_text(settings.csv, csv_text(judgements))
     if settings.json:
         write_text(settings.json, json_text(judgements, detector, settings))
     if settings.plot:
         print(f"figures: {display_path(settings.output_dir)}")
-    n_of = {verdict: sum(judgement.verdict == verdict for judgement in judgements) for verdict in (*CLASS_NAMES, None)}
+    n_of = Counter(judgement.verdict for judgement in judgements)
     if len(judgements) > 1:
         print(f"{n_of['fake']} fake, {n_of['real']} real" + (f", {n_of[None]} not judged" if n_of[None] else ""))
     return 1 if n_of[None] else 0

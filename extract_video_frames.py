@@ -19,7 +19,7 @@ from pathlib import Path
 
 from deepfake_spectra.errors import UsageError
 from deepfake_spectra.face_crops import Detector
-from deepfake_spectra.files import REPOSITORY
+from deepfake_spectra.files import REPOSITORY, display_path
 from deepfake_spectra.sample import build as sample
 from deepfake_spectra.settings import read_settings, run
 from deepfake_spectra.video_crops import CropOptions, extract_videos
@@ -41,7 +41,7 @@ def main():
     frames_dir = settings.frames_dir or REPOSITORY / "data/deepfake_detection"
     detector = settings.face_detector
     if settings.videos_dir and not videos_dir.is_dir():
-        raise UsageError(f"{videos_dir}: no such folder; set VIDEOS_DIR or --videos-dir")
+        raise UsageError(f"{display_path(videos_dir)}: no such folder; set VIDEOS_DIR or --videos-dir")
     if not videos_dir.is_dir():
         print(
             "data/faceforensics is not there: extracting from the built-in sample, clips of photographs and "

@@ -17,31 +17,27 @@ plots/built_in_sample/ and plots/published_features/. The spectra of frames go i
 data/spectra/deepfake_detection.safetensors or built_in_sample_deepfake_detection.safetensors, for detect_fakes.py.
 """
 
-from itertools import permutations
 from pathlib import Path
 
-import numpy as np
-
 from deepfake_spectra.classification import predict_splits, score_baselines, score_classifiers, standardised_weights
-from deepfake_spectra.dataset import FAKE, PUBLISHED_FEATURES, REAL, Crop, Feature, Precision, Split
+from deepfake_spectra.dataset import PUBLISHED_FEATURES, Crop, Feature, Precision
 from deepfake_spectra.detector_file import save_run
 from deepfake_spectra.errors import UsageError
 from deepfake_spectra.image_spectra import sizes_that_fit
 from deepfake_spectra.metrics import result_rows
 from deepfake_spectra.results import heading, headers_warning, paper_rows, result_table, rows_of, write_results
 from deepfake_spectra.settings import only_one, read_settings, run, settings_record
-from deepfake_spectra.splits import equal_split
 from deepfake_spectra.video_frames import (
     ROWS_PER_BLOCK,
     by_class,
-    compression,
     find_frames,
     first_identities,
+    frame_splits,
     load_frames,
-    manipulation,
     protocol_sides,
     published_frames,
-    reals_beside,
+    transfer_splits,
+    video_splits,
 )
 from deepfake_spectra.video_votes import VIDEO_RULES, constant_videos, judge_videos
 from radial_spectrum import Convention
@@ -93,78 +89,46 @@ BLOCK_NAMES = {"by_video": f"by block of {ROWS_PER_BLOCK} rows", "n_test_groups"
 CONSTANT_RULE = "more frequent class of the videos trained on"
 
 
-def frame_splits(dataset, sides, sizes, authors_split, settings):
-    """Yield (n_samples, protocol, splits) of table 1: equal numbers of real and fake frames on either side."""
-    names = by_class(dataset).sources
-    for n_samples in sizes:
-        for protocol, sides_of_splits in sides.items():
-            seeded = enumerate(sides_of_splits, settings.seed)
-            splits = [equal_split(names, *side, n_samples, settings.test_share, seed) for seed, side in seeded]
-            yield n_samples, protocol, splits
-    if authors_split:
-        yield len(dataset), "authors_split", [authors_split]
+def is_of_paper(dataset):
+    """Whether the paper's numbers may stand beside: its feature, of its sources or from the authors' own files."""
+    labels = dict(zip(dataset.sources.tolist(), dataset.labels.tolist()))
+    of_any_compression = {source: label for source, label in labels.items() if source.startswith(PAPER_SOURCES)}
+    return dataset.is_of_paper(of_any_compression, PAPER_FEATURE)
 
 
-def video_splits(dataset, sides, n_samples, authors_split, settings):
-    """Yield (n_samples, protocol, splits) of table 2: as many real as fake frames to train, all frames of the rest."""
-    for _, protocol, splits in frame_splits(dataset, sides, [n_samples], None, settings):
-        if protocol != "random":  # its frames come from the videos that were trained on
-            tests = [np.flatnonzero(may_test) for _, may_test in sides[protocol]]
-            yield n_samples, protocol, [Split(split.train, test) for split, test in zip(splits, tests)]
-    if authors_split:
-        yield len(dataset), "authors_split", [authors_split]
-
-
-def video_rows(dataset, splits, classifiers, settings, **keys):
-    """Table 2: videos, judged by all their frames; and {classifier: (frames, videos)}, the curves of the ROC figure."""
-    rows, curves = [], {}
+def video_rows(dataset, splits, classifiers, authors_share, n_threads, **keys):
+    """Return the rows of videos, judged by all their frames, and {classifier: what it said of (frames, videos)}."""
+    rows, said = [], {}
     for name, classifier in classifiers.items():
-        frames = predict_splits(classifier, dataset.spectra, dataset.labels, splits, settings.n_threads)
+        frames = predict_splits(classifier, dataset.spectra, dataset.labels, splits, n_threads)
         for rule in VIDEO_RULES:
-            videos = [judge_videos(prediction, dataset.groups, rule, settings.authors_share) for prediction in frames]
+            videos = [judge_videos(prediction, dataset.groups, rule, authors_share) for prediction in frames]
             rows += result_rows(videos, classifier=name, condition=rule, **keys)
-        curves[name] = frames, videos  # those of the mean score
+        said[name] = frames, videos  # by the last rule, the mean score
     constant = [constant_videos(split, judged, dataset) for split, judged in zip(splits, videos)]
-    return rows + result_rows(constant, classifier="constant", condition=CONSTANT_RULE, **keys), curves
+    return rows + result_rows(constant, classifier="constant", condition=CONSTANT_RULE, **keys), said
 
 
-def transfer_rows(dataset, sides, n_samples, classifiers, settings):
-    """Table 3: trained on one manipulation or compression, tested on another; empty where there is only one."""
-    protocol = list(sides)[-1]  # the strictest that the names allow
-    if protocol == "random":  # frames of one video would stand on both sides
-        return []
-    names = by_class(dataset).sources
-    rows = []
-    for trained, tested in permutations(dataset.sources_of(FAKE), 2):
-        if not (manipulation(trained) == manipulation(tested) or compression(trained) == compression(tested)):
-            continue  # one thing changes at a time
-        train_sources, test_sources = ([*reals_beside(source, dataset), source] for source in (trained, tested))
-        splits = []
-        for seed, (may_train, may_test) in enumerate(sides[protocol], settings.seed):
-            may_train = may_train & np.isin(dataset.sources, train_sources)
-            may_test = may_test & np.isin(dataset.sources, test_sources)
-            if all(len(np.unique(dataset.labels[side])) == 2 for side in (may_train, may_test)):
-                splits.append(equal_split(names, may_train, may_test, n_samples, settings.test_share, seed))
-        if splits:
-            keys = {"table": "transfer", "protocol": protocol, "n_samples": n_samples}
-            keys |= {"train_sources": train_sources, "test_sources": test_sources}
-            rows += score_classifiers(dataset, splits, classifiers, settings.n_threads, **keys)
-    return rows
+def roc_panels(said, names):
+    """Return {panel: {curve: predictions of all splits}} of {protocol: {classifier: (of frames, of videos)}}."""
+    return {
+        panel: {
+            f"{heading(classifier, names)}, {heading(protocol, names)}": predictions[number]
+            for protocol, of_classifiers in said.items()
+            for classifier, predictions in of_classifiers.items()
+        }
+        for number, panel in enumerate(("Frames", "Videos, by mean score"))
+    }
 
 
-def make_tables(dataset, rows, settings):
+def make_tables(dataset, rows, names, settings):
     """Yield (caption, Markdown table) of all that was measured."""
-    is_authors = dataset.origin is PUBLISHED_FEATURES
-    is_papers = dataset.feature == PAPER_FEATURE and (
-        is_authors or all(source.startswith(PAPER_SOURCES) for source in dataset.counts())
-    )
-    groups = "blocks" if is_authors else "videos"
-    names = NAMES | (BLOCK_NAMES if is_authors else {})
+    units = "blocks" if dataset.origin is PUBLISHED_FEATURES else "videos"
     spread = f"mean ± standard deviation over {settings.n_splits} splits"
     accuracies = rows_of(rows, "sample_sizes")
-    published = paper_rows(PAPER_ACCURACY, accuracies) if is_papers else []
+    published = paper_rows(PAPER_ACCURACY, accuracies) if is_of_paper(dataset) else []
     yield (
-        f"Table 1. Frames, half of them real: accuracy in %, {spread} (95 % interval, bootstrap over {groups}, too "
+        f"Table 1. Frames, half of them real: accuracy in %, {spread} (95 % interval, bootstrap over {units}, too "
         "narrow for few)",
         result_table(
             accuracies + published,
@@ -176,9 +140,11 @@ def make_tables(dataset, rows, settings):
     metrics = ("accuracy", "balanced_accuracy", "recall_real", "recall_fake", "roc_auc")
     if found := rows_of(rows, "videos", metrics):
         yield (
-            f"Table 2. {groups.capitalize()}, judged by all their frames: in %, {spread} (95 % interval). Authors' vote: "
-            f"fake above a share of {settings.authors_share:g}. {PAPER_VIDEOS if is_papers else ''}".strip(),
-            result_table(found, ("protocol", "classifier", "condition"), ("metric",), names | {"n_test_groups": ""}),
+            f"Table 2. {units.capitalize()}, judged by all their frames: in %, {spread} (95 % interval). "
+            f"Authors' vote: fake above a share of {settings.authors_share:g}" + f". {PAPER_VIDEOS}" * is_of_paper(dataset),
+            result_table(
+                found, ("protocol", "classifier", "condition"), ("metric",), names | {"n_test": f"{units} tested"}
+            ),
         )
     if found := rows_of(rows, "transfer", metrics[1:]):
         protocol = found[0]["protocol"].replace("_", " ")
@@ -213,39 +179,36 @@ def main():
             solver="liblinear", max_iter=settings.logistic_max_iter, random_state=settings.seed
         ),
     }
+    seed, n_threads = settings.seed, settings.n_threads
     sizes, remarks = sizes_that_fit(by_class(dataset), settings.sample_sizes)
-    sides, sentences = protocol_sides(dataset, settings.test_share, settings.n_splits, settings.seed)
-    remarks += sentences
-    rows, curves = [], {}
-    for n_samples, protocol, splits in frame_splits(dataset, sides, sizes, authors_split, settings):
+    sides, sentences = protocol_sides(dataset, settings.test_share, settings.n_splits, seed)
+    draw = {"test_share": settings.test_share, "seed": seed}
+    rows, said = [], {}
+    for n_samples, protocol, splits in frame_splits(dataset, sides, sizes, authors_split, **draw):
         keys = {"table": "sample_sizes", "protocol": protocol, "n_samples": n_samples}
-        rows += score_classifiers(dataset, splits, classifiers, settings.n_threads, **keys)
-        rows += score_baselines(dataset, splits, settings.seed, settings.n_threads, **keys)
-    remarks += headers_warning(rows)
-    for n_samples, protocol, splits in video_splits(dataset, sides, max(sizes), authors_split, settings):
+        rows += score_classifiers(dataset, splits, classifiers, n_threads, **keys)
+        rows += score_baselines(dataset, splits, seed, n_threads, **keys)
+    remarks += sentences + headers_warning(rows)
+    for n_samples, protocol, splits in video_splits(dataset, sides, max(sizes), authors_split, **draw):
         keys = {"table": "videos", "protocol": protocol, "n_samples": n_samples}
-        more, curves[protocol] = video_rows(dataset, splits, classifiers, settings, **keys)
+        more, said[protocol] = video_rows(dataset, splits, classifiers, settings.authors_share, n_threads, **keys)
         rows += more
-    rows += transfer_rows(dataset, sides, max(sizes), classifiers, settings)
+    for protocol, trained, tested, splits in transfer_splits(dataset, sides, max(sizes), **draw):
+        keys = {"table": "transfer", "protocol": protocol, "n_samples": max(sizes)}
+        keys |= {"train_sources": trained, "test_sources": tested}
+        rows += score_classifiers(dataset, splits, classifiers, n_threads, **keys)
 
     folder = settings.output_dir / dataset.origin.subfolder
     title = f"DeepFakeDetection experiment{dataset.origin.said}"
+    names = NAMES | (BLOCK_NAMES if dataset.origin is PUBLISHED_FEATURES else {})
     weights = standardised_weights(dataset, classifiers["logistic_regression"])
     spectrum_figure(folder / "deepfake_detection_spectrum.png", dataset, weights, "Logistic regression", title)
-    if curves:
-        names = NAMES | (BLOCK_NAMES if dataset.origin is PUBLISHED_FEATURES else {})
-        panels = {
-            panel: {
-                f"{heading(classifier, names)}, {heading(protocol, names)}": curve[number]
-                for protocol, of_classifier in curves.items()
-                for classifier, curve in of_classifier.items()
-            }
-            for number, panel in enumerate(("Frames", "Videos, by mean score"))
-        }
-        roc_figure(folder / "deepfake_detection_roc.png", panels, title)
-    tables = list(make_tables(dataset, rows, settings))
-    figures = {"deepfake_detection_spectrum.png": True, "deepfake_detection_roc.png": bool(curves)}
-    write_results(folder, "deepfake_detection", title, dataset, settings_record(settings), rows, tables, remarks, figures)
+    if said:
+        roc_figure(folder / "deepfake_detection_roc.png", roc_panels(said, names), title)
+    tables = list(make_tables(dataset, rows, names, settings))
+    figures = {"deepfake_detection_spectrum.png": True, "deepfake_detection_roc.png": bool(said)}
+    record = settings_record(settings)
+    write_results(folder, "deepfake_detection", title, dataset, record, rows, tables, remarks, figures)
     save_run("deepfake_detection", dataset, classifiers["svm_rbf"], first_identities(dataset))
 
 

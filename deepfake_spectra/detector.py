@@ -9,6 +9,7 @@ scikit-learn is loaded when a detector is made, so that `--help` of a script ans
 """
 
 import warnings
+from collections import defaultdict
 
 import joblib
 import numpy as np
@@ -39,6 +40,7 @@ class FakeDetector:
     seed : int
         Of the folds.
     n_threads : int
+        Threads for the fits; -1: one per core.
 
     Attributes
     ----------
@@ -71,20 +73,19 @@ class FakeDetector:
         folds = _held_out_folds(labels, dataset.groups, seed)
         svc, weights = SVC(**classifier), compute_sample_weight("balanced", labels)
         with joblib.parallel_config("threading", n_jobs=n_threads):
-            self._calibrated = CalibratedClassifierCV(svc, cv=folds, ensemble=False).fit(spectra, labels, weights)
+            calibrated = CalibratedClassifierCV(svc, cv=folds, ensemble=False).fit(spectra, labels, weights)
             held_out = cross_val_predict(
                 svc, spectra, labels, cv=folds, method="decision_function", params={"sample_weight": weights}
             )
-        [fitted] = self._calibrated.calibrated_classifiers_
-        [calibrator] = fitted.calibrators
-        if calibrator.a_ >= 0:  # scikit-learn's sign: the probability is 1 / (1 + exp(a decision + b))
+        [fitted] = calibrated.calibrated_classifiers_
+        self._svc, [self._calibrator] = fitted.estimator, fitted.calibrators
+        if self._calibrator.a_ >= 0:  # scikit-learn's sign: the probability is 1 / (1 + exp(a decision + b))
             raise ExperimentError(
                 f"the classifier does not tell real from fake in these {len(labels)} spectra: held out, fakes score no "
                 "higher than reals; train on more, or other, images"
             )
-        self._svc = fitted.estimator
         self.n_folds = len(folds)
-        is_right = (calibrator.predict(held_out) >= 0.5) == (labels == FAKE)
+        is_right = (self._calibrator.predict(held_out) >= 0.5) == (labels == FAKE)
         self.n_held_out = {label: np.count_nonzero(labels == label) for label in (REAL, FAKE)}
         self.n_right = {label: np.count_nonzero(is_right[labels == label]) for label in (REAL, FAKE)}
         self._middle = np.mean([spectra[labels == label].mean(axis=0) for label in (REAL, FAKE)], axis=0)
@@ -104,7 +105,8 @@ class FakeDetector:
 
     def score(self, spectrum: np.ndarray) -> float:
         """Return the probability that a spectrum (n_bins,) is a fake's, real and fake being equally frequent."""
-        return float(self._calibrated.predict_proba(spectrum[None])[0, FAKE])
+        decision = self._svc.decision_function(spectrum[None])
+        return float(self._calibrator.predict(decision)[0])  # as predict_proba, which takes a millisecond more
 
     def warnings(self, spectrum: np.ndarray, header: np.void) -> dict[str, str]:
         """Return in what an image is unlike the training images.
@@ -151,37 +153,46 @@ class _SeenHeaders:
     """Which sizes, formats and JPEG qualities the training images have, and in which classes."""
 
     def __init__(self, dataset):
-        self._headers, self._labels = dataset.headers, dataset.labels
-        self._sizes = np.column_stack([dataset.headers["width"], dataset.headers["height"]])
-        self._sizes_vary = len(np.unique(self._sizes, axis=0)) > MANY_SIZES
+        columns = {name: dataset.headers[name].tolist() for name in ("width", "height", "format", "jpeg_quality")}
+        labels = dataset.labels.tolist()
+        self._sizes = _classes_of(zip(columns["width"], columns["height"]), labels)
+        self._smallest, self._largest = ([pick(sides) for sides in zip(*self._sizes)] for pick in (min, max))
+        self._formats = _classes_of(columns["format"], labels)
+        self._qualities = _classes_of(zip(columns["format"], columns["jpeg_quality"]), labels)
 
     def warnings(self, header):
         """Return {field: a few words} for what no training image has, or those of one class only."""
         found = {}
-        size = np.array([header["width"], header["height"]])
-        if self._sizes_vary:
-            low, high = self._sizes.min(axis=0), self._sizes.max(axis=0)
-            if (size < low).any() or (size > high).any():
-                found["size"] = f"{_size_text(size)}, not {_size_text(low)} to {_size_text(high)} as in training"
+        size = (int(header["width"]), int(header["height"]))
+        if len(self._sizes) > MANY_SIZES:
+            if not all(low <= side <= high for low, side, high in zip(self._smallest, size, self._largest)):
+                known = f"{_size_text(self._smallest)} to {_size_text(self._largest)}"
+                found["size"] = f"{_size_text(size)}, not {known} as in training"
         else:
-            known = map(_size_text, np.unique(self._sizes, axis=0))
-            self._look_for(found, "size", _size_text(size), (self._sizes == size).all(axis=1), known)
-        formats, qualities = self._headers["format"], self._headers["jpeg_quality"].astype(int)
-        has_format = formats == header["format"]
-        self._look_for(found, "format", str(header["format"]), has_format, np.unique(formats))
-        quality = int(header["jpeg_quality"])
+            _look_for(found, "size", _size_text(size), self._sizes.get(size, set()), map(_size_text, self._sizes))
+        form, quality = str(header["format"]), int(header["jpeg_quality"])
+        _look_for(found, "format", form, self._formats.get(form, set()), self._formats)
         if quality and "format" not in found:
-            is_near = has_format & (np.abs(qualities - quality) <= SAME_QUALITY)
-            self._look_for(found, "jpeg_quality", f"JPEG quality {quality}", is_near, np.unique(qualities[has_format]))
+            known = {value: classes for (name, value), classes in self._qualities.items() if name == form}
+            near = set().union(*(classes for value, classes in known.items() if abs(value - quality) <= SAME_QUALITY))
+            _look_for(found, "jpeg_quality", f"JPEG quality {quality}", near, known)
         return found
 
-    def _look_for(self, found, field, text, is_same, known):
-        """Note whether no training image, or those of one class only, are the same; `known` are their values."""
-        labels = np.unique(self._labels[is_same])
-        if len(labels) == 0:
-            found[field] = f"{text}, not {_listed(known)} as in training"
-        elif len(labels) == 1:
-            found[field] = f"{text}, as only {CLASS_NAMES[labels[0]]} images in training"
+
+def _classes_of(values, labels):
+    """Return {value: the classes that have it}, sorted."""
+    classes = defaultdict(set)
+    for value, label in zip(values, labels):
+        classes[value].add(label)
+    return dict(sorted(classes.items()))
+
+
+def _look_for(found, field, text, classes, known):
+    """Note what no class has (`known` is what training images have), or one class only."""
+    if not classes:
+        found[field] = f"{text}, not {_listed(known)} as in training"
+    elif len(classes) == 1:
+        found[field] = f"{text}, as only {CLASS_NAMES[min(classes)]} images in training"
 
 
 def _size_text(size):
@@ -213,7 +224,7 @@ def _held_out_folds(labels, groups, seed):
             return splits
     raise ExperimentError(
         f"found {len(labels)} spectra of {len(np.unique(groups))} independent images or videos, too few to hold some "
-        "out for the calibration: need two of each class"
+        "out for the calibration: need two of each class; train on more"
     )
 
 

@@ -11,7 +11,7 @@ checks against the file's, and a text; nothing in it is run. It holds no name of
     groups                  (n,) int64              equal numbers must not stand on both sides of a split
     sources                 (n,) int64              index into the description's `sources`
     width, height, jpeg_quality, format, subsampling    (n,) int64, of the files' headers; the last two are indices
-    metadata "description"  text, JSON              see `_describe`
+    metadata "description"  text, JSON              the rest, see `save_detector`
 """
 
 import json
@@ -23,11 +23,10 @@ from typing import get_args
 import numpy as np
 
 from deepfake_spectra.dataset import (
-    FAKE,
+    BUILT_IN_SAMPLE,
     IMAGE_HEADER,
     ORIGINS,
     PUBLISHED_FEATURES,
-    REAL,
     Crop,
     Feature,
     Precision,
@@ -35,7 +34,7 @@ from deepfake_spectra.dataset import (
 )
 from deepfake_spectra.detector import FakeDetector
 from deepfake_spectra.errors import ExperimentError, UsageError
-from deepfake_spectra.files import REPOSITORY, display_path, whole_file
+from deepfake_spectra.files import REPOSITORY, display_path, printable, whole_file
 from deepfake_spectra.image_files import READ_FORMATS
 from radial_spectrum import Convention
 
@@ -43,6 +42,11 @@ FORMAT_VERSION = 2
 EXPERIMENTS = ("faces_hq", "celeba", "deepfake_detection")
 KERNELS = {"linear": {"C"}, "rbf": {"C", "gamma"}}  # its parameters
 SUBSAMPLINGS = ("", "4:4:4", "4:2:2", "4:2:0")
+INTEGERS = {  # array: its least value, and the first that is too large
+    "labels": (0, 2), "groups": (0, 2**31), "sources": (0, 2**31), "width": (1, 2**24), "height": (1, 2**24),
+    "jpeg_quality": (0, 101), "format": (0, len(READ_FORMATS)), "subsampling": (0, len(SUBSAMPLINGS)),
+}  # fmt: skip
+DESCRIPTION = {"format_version", "experiment", "origin", "feature", "classifier", "sources"}
 
 LARGEST_FILE = 2**30  # bytes; 40,000 spectra of 722 values take 240 MB
 LARGEST_VALUE = 1e6  # of a spectrum: log powers reach some 500, divided ones are about 1
@@ -74,7 +78,7 @@ def save_run(experiment: str, dataset: SpectrumDataset, svc: object, groups: lis
     if dataset.feature.alteration:  # an image to be judged comes unaltered: its spectrum would not compare
         print("the spectra of altered images are not kept for detect_fakes.py")
         return
-    path = detector_path(experiment, dataset.origin.name == "built_in_sample")
+    path = detector_path(experiment, dataset.origin is BUILT_IN_SAMPLE)
     classifier = {"kernel": svc.kernel} | {name: getattr(svc, name) for name in sorted(KERNELS[svc.kernel])}
     save_detector(path, experiment, classifier, dataset, groups)
     print(f"{display_path(path)}: the spectra of this run, for detect_fakes.py")
@@ -84,7 +88,7 @@ def save_detector(
     path: Path, experiment: str, classifier: dict, dataset: SpectrumDataset, groups: list[str] | None = None
 ) -> None:
     """Write what a detector is fitted to, whole; groups become numbers, and no path goes with them."""
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     names = list(dataset.counts())
     headers = dataset.headers
@@ -102,10 +106,11 @@ def save_detector(
         "origin": dataset.origin.name,
         "feature": asdict(dataset.feature),
         "classifier": classifier,
-        "sources": names,
+        "sources": [printable(name) for name in names],
     }
     with whole_file(path) as temporary:
-        save_file(arrays, temporary, {"description": json.dumps(description)})
+        # save_file would make it readable for its owner only
+        temporary.write_bytes(save(arrays, {"description": json.dumps(description)}))
 
 
 def load_detector(path: Path, seed: int = 0, n_threads: int = -1) -> FakeDetector:
@@ -121,22 +126,24 @@ def load_detector(path: Path, seed: int = 0, n_threads: int = -1) -> FakeDetecto
     Raises
     ------
     UsageError
-        No such file.
+        Nothing of that name is there.
     ExperimentError
-        Anything else than expected: other arrays, lengths or types, values that are not finite, only one class, an
-        unknown description.
+        Anything else than expected: no file, other arrays, lengths or types, values that are not finite, only one
+        class, an unknown description.
     """
     from safetensors import SafetensorError, safe_open
 
-    if not path.is_file():
-        raise UsageError(f"{path}: no such file; {EXPECTED}")
+    if not path.exists():
+        raise UsageError(f"{display_path(path)}: no such file; {EXPECTED}")
     try:
+        _require(path.is_file(), "not a file")
         _require(path.stat().st_size <= LARGEST_FILE, f"more than {LARGEST_FILE >> 20} MiB")
+        path.open("rb").close()  # says why a file cannot be read, where safe_open says that it is not there
         with safe_open(path, "numpy") as file:
-            description = json.loads((file.metadata() or {})["description"])
+            description = json.loads((file.metadata() or {}).get("description", "null"))
             arrays = {name: file.get_tensor(name) for name in file.keys()}
         experiment, classifier, dataset = _checked(arrays, description)
-    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (SafetensorError, OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         reason = textwrap.shorten(ascii(str(error))[1:-1], 200) or type(error).__name__
         raise ExperimentError(f"{display_path(path)}: refused ({reason}); {EXPECTED}") from error
     return FakeDetector(dataset, experiment, classifier, seed, n_threads)
@@ -144,50 +151,37 @@ def load_detector(path: Path, seed: int = 0, n_threads: int = -1) -> FakeDetecto
 
 def _checked(arrays, description):
     """Return experiment, classifier and data set of a file's arrays and description; ValueError where one is wrong."""
-    _require(description["format_version"] == FORMAT_VERSION, "another version of the format")
-    experiment, origin = description["experiment"], ORIGINS[description["origin"]]
-    _require(experiment in EXPERIMENTS, "an unknown experiment")
-    classifier = description["classifier"]
-    parameters = {name: value for name, value in classifier.items() if name != "kernel"}
-    low, high = PARAMETER_RANGE
-    _require(
-        parameters.keys() == KERNELS[classifier["kernel"]]
-        and all(type(value) in (int, float) and low <= value <= high for value in parameters.values()),
-        f"a classifier with {json.dumps(parameters)}, need {low:g} to {high:g}",
-    )
-    spectra, labels, sources = (arrays[name] for name in ("spectra", "labels", "sources"))
-    _require(arrays.keys() == {"spectra", "labels", "groups", "sources", "format", "subsampling", "width", "height",
-                               "jpeg_quality"}, "other arrays")  # fmt: skip
+    _require(isinstance(description, dict) and description.get("format_version") == FORMAT_VERSION,
+             f"no description of format version {FORMAT_VERSION}")  # fmt: skip
+    _require(description.keys() == DESCRIPTION, f"its description has the fields {', '.join(sorted(description))}")
+    _require(arrays.keys() == {"spectra", *INTEGERS}, f"its arrays are {', '.join(sorted(arrays))}")
+    spectra, names = arrays["spectra"], description["sources"]
     _require(spectra.ndim == 2 and spectra.dtype == np.float64 and spectra.shape[1] >= 2, "spectra of another form")
-    n, n_bins = spectra.shape
-    integers = {name: array for name, array in arrays.items() if name != "spectra"}
-    _require(
-        all(array.shape == (n,) and array.dtype in (np.int64, np.uint8) for array in integers.values()),
-        "its arrays are of different lengths or types",
-    )
     _require((np.abs(spectra) <= LARGEST_VALUE).all(), "spectra hold values that are not finite, or no log powers")
-    _require(set(labels.tolist()) == {REAL, FAKE}, "need labels 0 and 1, real and fake, both")
-    names = description["sources"]
-    _require(all(isinstance(name, str) and name.isprintable() for name in names), "a source that cannot be printed")
-    ends = {"sources": len(names), "format": len(READ_FORMATS), "subsampling": len(SUBSAMPLINGS), "jpeg_quality": 101}
-    for name, end in (ends | {"width": 2**24, "height": 2**24}).items():
-        least = 1 if name in ("width", "height") else 0
-        _require(((integers[name] >= least) & (integers[name] < end)).all(), f"{name} holds an impossible value")
-    headers = np.zeros(n, IMAGE_HEADER)
+    _require(isinstance(names, list) and all(isinstance(name, str) and name.isprintable() for name in names),
+             "sources that cannot be printed")  # fmt: skip
+    for name, (least, end) in (INTEGERS | {"sources": (0, len(names))}).items():
+        array = arrays[name]
+        _require(array.shape == spectra.shape[:1], f"{name} and spectra are of different lengths")
+        _require(array.dtype in (np.int64, np.uint8), f"{name} is of type {array.dtype}")
+        _require(((array >= least) & (array < end)).all(), f"{name} holds an impossible value")
+    _require(len(np.unique(arrays["labels"])) == 2, "only one class, need real and fake")
+    headers = np.zeros(len(spectra), IMAGE_HEADER)
     for name in ("width", "height", "jpeg_quality"):
-        headers[name] = integers[name]
-    headers["format"] = np.array(READ_FORMATS)[integers["format"]]
-    headers["subsampling"] = np.array(SUBSAMPLINGS)[integers["subsampling"]]
-    return experiment, classifier, SpectrumDataset(
+        headers[name] = arrays[name]
+    headers["format"] = np.array(READ_FORMATS)[arrays["format"]]
+    headers["subsampling"] = np.array(SUBSAMPLINGS)[arrays["subsampling"]]
+    dataset = SpectrumDataset(
         spectra=spectra,
-        labels=labels.astype(int),
-        sources=np.array(names)[sources],
+        labels=arrays["labels"].astype(int),
+        sources=np.array(names)[arrays["sources"]],
         groups=arrays["groups"],
-        paths=[f"row {row}" for row in range(n)],
-        feature=_checked_feature(description["feature"], n_bins),
+        paths=[f"row {row}" for row in range(len(spectra))],
+        feature=_checked_feature(description["feature"], spectra.shape[1]),
         headers=headers,
-        origin=origin,
-    )  # fmt: skip
+        origin=ORIGINS[_one_of(ORIGINS, description, "origin")],
+    )
+    return _one_of(EXPERIMENTS, description, "experiment"), _checked_classifier(description["classifier"]), dataset
 
 
 def _checked_feature(values, n_bins):
@@ -200,11 +194,28 @@ def _checked_feature(values, n_bins):
         "n_bins": (n_bins,),
         "normalise": (False, True),
     }
-    _require(values.keys() == allowed.keys(), "other fields of a feature")
-    for name, value in values.items():
-        _require(any(value is known or value == known and type(value) is type(known) for known in allowed[name]),
-                 f"{name} is {json.dumps(value)}, need one of {json.dumps(allowed[name])}")  # fmt: skip
-    return Feature(**values)
+    _require(values.keys() == allowed.keys(), f"its feature has the fields {', '.join(sorted(values))}")
+    return Feature(**{name: _one_of(known, values, name) for name, known in allowed.items()})
+
+
+def _checked_classifier(values):
+    """Return the kernel and parameters of a description; ValueError where a fit could not end, or is not known."""
+    parameters = KERNELS[_one_of(KERNELS, values, "kernel")]
+    _require(values.keys() == {"kernel", *parameters}, f"its classifier has the fields {', '.join(sorted(values))}")
+    low, high = PARAMETER_RANGE
+    for name in parameters:
+        is_number = type(values[name]) in (int, float)
+        _require(is_number and low <= values[name] <= high,
+                 f"{name} is {json.dumps(values[name])}, need {low:g} to {high:g}")  # fmt: skip
+    return values
+
+
+def _one_of(known, values, name):
+    """Return the value of that name; ValueError where it is none of those known, type and all: True is not 1."""
+    value = values.get(name)
+    _require(any(type(value) is type(other) and value == other for other in known),
+             f"{name} is {json.dumps(value)}, need one of {json.dumps(list(known))}")  # fmt: skip
+    return value
 
 
 def _require(is_right, what_is_wrong):

@@ -47,7 +47,7 @@ def display_path(path: Path) -> str:
 
 
 def figure_name(path: Path) -> str:
-    """Return a name for the figure of a file that no other file's has, that every system takes and no shell misreads."""
+    """Return a name for a file's figure that no other file's has, that every system takes and no shell misreads."""
     stem = re.sub(r"[^\w.-]+", "_", path.stem).lstrip("-.")[:50]
     digest = hashlib.sha256(os.fsencode(os.path.abspath(path))).hexdigest()[:10]
     return f"{stem}-{digest}.png"

@@ -1,6 +1,7 @@
 """Work on several files, or several fits, at once: threads, since decoding, transforms and fits release the GIL."""
 
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -11,7 +12,7 @@ warnings.filterwarnings("ignore", r"\d+ tasks", module=r"joblib\.")  # of work t
 
 
 def in_threads(function: Callable, items: Iterable, n_threads: int) -> Iterator:
-    """Yield function(item) for each item, in order, from several threads, all of which have ended when this is closed."""
+    """Yield function(item) for each item, in order, from several threads; when this is closed, all have ended."""
     other_threads = set(threading.enumerate())
     results = joblib.Parallel(n_jobs=n_threads, prefer="threads", return_as="generator")(
         joblib.delayed(function)(item) for item in items
@@ -19,12 +20,24 @@ def in_threads(function: Callable, items: Iterable, n_threads: int) -> Iterator:
     try:
         yield from results
     finally:
-        interrupted = False
         workers = set(threading.enumerate()) - other_threads
-        for wait in (results.close, *(partial(worker.join, 10) for worker in workers)):
-            try:
-                wait()  # Python aborts if it ends while a thread is inside a C++ library
-            except KeyboardInterrupt:  # impatience does not help
-                interrupted = True
-        if interrupted:
+        if any([_outlast_interrupts(wait) for wait in (results.close, partial(_wait_for, workers))]):
             raise KeyboardInterrupt
+
+
+def _wait_for(threads, seconds=10):
+    """Wait until threads have ended; `join` will not do: interrupted, it takes a running thread for ended."""
+    last = time.monotonic() + seconds
+    while threads.intersection(threading.enumerate()) and time.monotonic() < last:
+        time.sleep(0.01)
+
+
+def _outlast_interrupts(wait):
+    """Call until it returns, and return whether Ctrl-C was pressed: Python aborts if it ends amid a C++ library."""
+    interrupted = False
+    while True:
+        try:
+            wait()
+            return interrupted
+        except KeyboardInterrupt:  # impatience does not help
+            interrupted = True

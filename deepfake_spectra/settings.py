@@ -44,7 +44,19 @@ ALLOWED_VALUES = {  # of those constants that a script has
     "N_REPEATS": ("at least 1", lambda n_repeats: n_repeats >= 1),
     "SEED": ("0 to 4294967295", lambda seed: 0 <= seed < 2**32),  # as scikit-learn has it
     "N_THREADS": ("at least 1, or -1 for one per core", lambda n_threads: n_threads == -1 or n_threads >= 1),
+    "SEEDS": ("at least one number, none below 0", lambda seeds: seeds and min(seeds) >= 0),
+    "STEPS": ("at least 1", lambda steps: steps >= 1),
+    "BATCH_SIZE": ("at least 1", lambda size: size >= 1),
+    "PATCH_SIDE": ("a multiple of 4, 8 to 300", lambda side: side % 4 == 0 and 8 <= side <= 300),
+    "LEARNING_RATE": ("above 0", lambda rate: 0 < rate < float("inf")),
+    "BETAS": ("two numbers, 0 to below 1", lambda betas: len(betas) == 2 and 0 <= min(betas) <= max(betas) < 1),
     "OUTPUT_DIR": ("a folder", lambda folder: folder.is_dir() or not folder.exists()),
+}
+
+WRITTEN_AS = {  # in Python; of the other types the text is read, as a flag's is
+    bool: (bool, "True or False"),
+    str: (str, "a text in quotes"),
+    Path: (Path | str, 'Path("...")'),
 }
 
 
@@ -73,14 +85,19 @@ def read_settings(
         Status 2 and one sentence for an unknown flag, or a flag or a constant of the wrong type; status 0 after
         `--help`.
     UsageError
-        A value that its constant cannot have, or a constant among the others that lost its annotation.
+        A value that its constant cannot have, or a constant that lost its annotation or its value.
     """
     module = sys.modules[script]
     source = Path(module.__file__).read_text(encoding="utf-8")
-    constants = {name: (kind, getattr(module, name)) for name, kind in inspect.get_annotations(module).items()}
-    _check_annotations(source, constants)
+    annotations = inspect.get_annotations(module)
+    _check_annotations(module, source, annotations, positional[:1] if positional else ())
+    constants = {name: (annotation, getattr(module, name)) for name, annotation in annotations.items()}
+    started_by_name = script == "__main__" and module.__spec__ is not None  # python -m package.module
     parser = _OneSentenceParser(
-        description=inspect.getdoc(module), formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+        prog=f"-m {module.__spec__.name}" if started_by_name else None,
+        description=inspect.getdoc(module),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     comments = _trailing_comments(source)
     for name, (annotation, value) in constants.items():
@@ -120,7 +137,10 @@ def settings_record(settings: types.SimpleNamespace) -> dict:
 def run(main: Callable[[], int | None]) -> None:
     """Call `main` and exit: 0 done, 1 the run failed, 2 the call was wrong, 130 interrupted; one sentence on stderr."""
     try:
-        status = main()
+        try:
+            status = main()
+        except SystemExit as end:  # after --help, or a wrong flag
+            status = end.code
         sys.stdout.flush()  # a full disk or a reader that has left shows here, not after the last line of Python
     except ExperimentError as error:
         status = _complain(str(error), error.exit_status)
@@ -173,13 +193,23 @@ def _add_flag(parser, name, annotation, help_text):
 def _as_words(name, annotation, value):
     """Return a constant as the words of the command line that say the same."""
     flag, kind = _flag(name), _kind_of(annotation)
-    if kind is bool and isinstance(value, bool):
-        return [flag if value else flag.replace("--", "--no-", 1)]
+    if value is None and kind is not annotation:
+        return [f"{flag}=none"]
     if typing.get_origin(kind) is tuple:
-        return [flag, *map(str, value if isinstance(value, tuple | list) else [value])]
-    if kind is Path and isinstance(value, Path | str):
-        value = REPOSITORY / value
-    return [f"{flag}={value}"]
+        (kind, _), values = typing.get_args(kind), value if isinstance(value, tuple | list) else [value]
+        return [flag, *(_as_word(name, kind, item) for item in values)]
+    word = _as_word(name, kind, value)
+    if kind is bool:
+        return [flag if value else flag.replace("--", "--no-", 1)]
+    return [f"{flag}={word}"]
+
+
+def _as_word(name, kind, value):
+    """Return one value of a constant as the command line says it."""
+    accepted, expected = WRITTEN_AS.get(kind, (object, ""))
+    if not isinstance(value, accepted):
+        raise UsageError(f"{name} is {value!r}: expected {expected}")
+    return str(REPOSITORY / os.path.expanduser(value)) if kind is Path else str(value)
 
 
 def _flag(name):
@@ -200,7 +230,7 @@ def _value_reader(kind, optional):
     def read(text):
         if optional and text.lower() == "none":
             return None
-        return Path.cwd() / Path(text).expanduser() if kind is Path else kind(text)
+        return Path.cwd() / os.path.expanduser(text) if kind is Path else kind(text)
 
     read.__name__ = kind.__name__  # argparse names it in its message
     return read
@@ -215,21 +245,26 @@ def _as_text(value):
     """Return a setting as the user writes it on the command line."""
     if isinstance(value, Path):
         return os.path.relpath(REPOSITORY / value, REPOSITORY)
-    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return (" ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)) or "empty"
 
 
-def _check_annotations(source, constants):
-    """End the run where a constant that stands among the settings has no annotation: its edit would do nothing."""
-    assigned = {}
-    for node in ast.parse(source).body:
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            assigned[node.targets[0].id] = node.lineno
-        elif isinstance(node, ast.AnnAssign):
-            assigned[node.target.id] = node.lineno
-    lines = [assigned[name] for name in constants]
-    for name, line in assigned.items():
-        if name.isupper() and name not in constants and min(lines) < line < max(lines):
-            raise UsageError(f"{name} has lost its annotation: write it as `{name}: type = value`, line {line}")
+def _check_annotations(module, source, annotations, not_settings):
+    """End the run where a constant is no setting, for want of an annotation or a value: its edit would do nothing."""
+    tree = ast.parse(source)
+    lines = {}
+    for node in tree.body:
+        if isinstance(node, ast.Assign | ast.AnnAssign):
+            target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+            lines[getattr(target, "id", "")] = node.lineno
+    of_settings = [lines[name] for name in annotations] or [0]
+    expected = {name for name, line in lines.items() if min(of_settings) < line < max(of_settings)}
+    for node in ast.walk(tree):  # the first and the last constant stand among no others, but the code asks for them
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "settings":
+            expected.add(node.attr.upper())
+    for name in sorted(expected.difference(map(str.upper, not_settings)), key=lambda name: lines.get(name, 0)):
+        if name.isupper() and not (name in annotations and hasattr(module, name)):
+            lost = "annotation" if hasattr(module, name) else "value"
+            raise UsageError(f"{name} has lost its {lost}: write it as `{name}: type = value`")
 
 
 def _trailing_comments(source):

@@ -33,6 +33,7 @@ from deepfake_spectra.face_crops import (
     sampled_frames,
 )
 from deepfake_spectra.files import display_path, printable, whole_file
+from deepfake_spectra.image_files import visible_files
 from deepfake_spectra.opencv import cv2
 from deepfake_spectra.parallel import in_threads
 
@@ -114,6 +115,12 @@ def extract_videos(videos_dir: Path, frames_dir: Path, options: CropOptions, n_t
     shutil.rmtree(frames_dir / PARTIAL_NAME, ignore_errors=True)  # of a run that was killed
     records = {video.folder: finished_record(video, frames_dir, options) for video in videos}
     missing = [video for video in videos if not records[video.folder]]
+    for folder in (frames_dir / video.folder for video in missing):
+        if folder.exists() and not (folder / RECORD_NAME).exists():  # it would be removed
+            raise ExperimentError(
+                f"{display_path(folder)}: is there and not of this script's making; move it away, or name another "
+                "--frames-dir"
+            )
     n_outdated = sum((frames_dir / video.folder).exists() for video in missing)
     outdated = f", {n_outdated} of them made from another file or with other settings" if n_outdated else ""
     print(f"{display_path(videos_dir)}: {len(videos)} videos, {len(videos) - len(missing)} finished before, "
@@ -143,13 +150,14 @@ def list_videos(videos_dir: Path) -> list[Video]:
     """Return the videos under a folder, the reals first, then by source and name."""
     found = []
     for label, tree in (("real", "original_sequences"), ("fake", "manipulated_sequences")):
-        for path in _video_files(videos_dir / tree, "*/*/videos/*"):
-            method, compression = path.parts[-4:-2]
+        for folder in (videos_dir / tree).glob("*/*/videos"):
+            method, compression = folder.parts[-3:-1]
             if compression in COMPRESSIONS:  # beside them lie masks, which are videos too
-                found.append(Video(path, label, f"{method}_{compression}"))
-        for path in _video_files(videos_dir / label, "**/*"):
-            folders = path.relative_to(videos_dir / label).parent.parts
-            found.append(Video(path, label, "_".join(folders) or "videos"))
+                found += [Video(path, label, f"{method}_{compression}") for path in _video_files(folder)]
+        if (videos_dir / label).is_dir():
+            for path in _video_files(videos_dir / label):
+                folders = path.relative_to(videos_dir / label).parent.parts
+                found.append(Video(path, label, "_".join(folders) or "videos"))
     if not found:
         raise ExperimentError(
             f"{display_path(videos_dir)}: found no video ({' '.join(sorted(VIDEO_ENDINGS))}) in real/, fake/, "
@@ -159,7 +167,8 @@ def list_videos(videos_dir: Path) -> list[Video]:
     for video in sorted(found, key=lambda video: (video.label != "real", video.folder)):
         if video.folder in videos:
             raise ExperimentError(
-                f"{videos[video.folder].path} and {video.path} would share one folder of crops; rename one of them"
+                f"{display_path(videos[video.folder].path)} and {display_path(video.path)} would share one folder of "
+                "crops; rename one of them"
             )
         videos[video.folder] = video
     return list(videos.values())
@@ -169,10 +178,10 @@ def finished_record(video: Video, frames_dir: Path, options: CropOptions) -> dic
     """Return the record of a video that needs no work: made from the same, every crop still there."""
     try:
         record = json.loads((frames_dir / video.folder / RECORD_NAME).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+        is_ours = record["made_from"] == _made_from(video, options)
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
         return None
-    complete = all((frames_dir / row[0]).is_file() for row in record["rows"])
-    return record if complete and record["made_from"] == _made_from(video, options) else None
+    return record if is_ours and all((frames_dir / row[0]).is_file() for row in record["rows"]) else None
 
 
 def extract_video(video: Video, frames_dir: Path, options: CropOptions) -> dict:
@@ -217,7 +226,9 @@ def read_index(frames_dir: Path) -> list[CropRow]:
     """
     path = frames_dir / INDEX_NAME
     if not path.exists():
-        raise ExperimentError(f"{path}: not there; run `python extract_video_frames.py` to make the crops, to its end")
+        raise ExperimentError(
+            f"{display_path(path)}: not there; run `python extract_video_frames.py` to make the crops, to its end"
+        )
     with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
         try:
             header, *rows = csv.reader(file)
@@ -226,15 +237,13 @@ def read_index(frames_dir: Path) -> list[CropRow]:
             return [_parse_row(row) for row in rows]
         except ValueError as error:
             raise ExperimentError(
-                f"{path}: not an index of crops ({error}); run `python extract_video_frames.py` again"
+                f"{display_path(path)}: not an index of crops ({error}); run `python extract_video_frames.py` again"
             ) from None
 
 
-def _video_files(folder, pattern) -> Iterator[Path]:
-    """Yield the files that have a video's ending and are not hidden."""
-    for path in folder.glob(pattern):
-        if path.suffix.lower() in VIDEO_ENDINGS and path.is_file() and not path.name.startswith("."):
-            yield path
+def _video_files(folder) -> Iterator[Path]:
+    """Yield the files under a folder that have a video's ending and are not hidden."""
+    return (path for path in visible_files(folder) if path.suffix.lower() in VIDEO_ENDINGS)
 
 
 def _made_from(video, options):

@@ -1,8 +1,9 @@
 """The frames of videos -> labelled spectra: where they come from, whom they show, and how they can be split."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import product
+from itertools import permutations, product
 from pathlib import Path
 
 import numpy as np
@@ -11,21 +12,25 @@ from deepfake_spectra.dataset import (
     BUILT_IN_SAMPLE,
     CLASS_NAMES,
     FAKE,
+    IMAGES,
     PUBLISHED_FEATURES,
     REAL,
     Feature,
     ImageFolder,
+    Origin,
     SpectrumDataset,
     Split,
 )
 from deepfake_spectra.errors import ExperimentError, UsageError
-from deepfake_spectra.files import REPOSITORY
+from deepfake_spectra.files import REPOSITORY, display_path, printable
 from deepfake_spectra.image_spectra import load_spectra
 from deepfake_spectra.published_features import check_published, load_published_features
 from deepfake_spectra.sample import build as sample
-from deepfake_spectra.splits import held_out_identities, held_out_rows
+from deepfake_spectra.splits import equal_split, held_out_identities, held_out_rows
 from deepfake_spectra.video_crops import COMPRESSIONS, CropOptions, extract_videos, identities, read_index
 from radial_spectrum import original_lengths
+
+Sides = list[tuple[np.ndarray, np.ndarray]]  # per split, which frames it may train on and test on, (n_frames,) bool
 
 ROWS_PER_BLOCK = 20  # the authors' features name no video; about 20 neighbouring rows come from one
 
@@ -42,28 +47,20 @@ def find_frames(frames_dir: Path | None) -> ImageFolder:
     """
     folder = frames_dir or REPOSITORY / "data/deepfake_detection"
     if folder.is_dir():
-        return ImageFolder(
-            folder, _sources_of_index(folder), REPOSITORY / "data/spectra/deepfake_detection", group_of=_video_of,
-            group_name="video",
-        )  # fmt: skip
+        return _crops_in(folder, REPOSITORY / "data/spectra/deepfake_detection", IMAGES)
     if frames_dir:
-        raise UsageError(f"{frames_dir}: no such folder; set FRAMES_DIR or --frames-dir")
+        raise UsageError(f"{display_path(frames_dir)}: no such folder; set FRAMES_DIR or --frames-dir")
     if (REPOSITORY / "data/faceforensics").is_dir():
         raise ExperimentError(
             "data/faceforensics is there, its face crops are not: run `python extract_video_frames.py`"
         )
-    print("data/deepfake_detection is not there: running on the built-in sample, clips of 11 photographs and "
-          "re-syntheses of them; its numbers show how the method works and are no reproduction of the paper")  # fmt: skip
+    print(
+        "data/deepfake_detection is not there: running on the built-in sample, clips of 11 photographs and "
+        "re-syntheses of them; its numbers show how the method works and are no reproduction of the paper"
+    )
     sample.build_video_sample(sample.VIDEOS_DIR)
     extract_videos(sample.VIDEOS_DIR, sample.FRAMES_DIR, CropOptions(face_detector="centre"))
-    return ImageFolder(
-        sample.FRAMES_DIR,
-        _sources_of_index(sample.FRAMES_DIR),
-        sample.sample_cache("deepfake_detection"),
-        BUILT_IN_SAMPLE,
-        _video_of,
-        "video",
-    )
+    return _crops_in(sample.FRAMES_DIR, sample.sample_cache("deepfake_detection"), BUILT_IN_SAMPLE)
 
 
 def load_frames(
@@ -112,7 +109,7 @@ def published_frames(train: Path | None, test: Path, feature: Feature) -> tuple[
     train, test : Path
         `train_3200.pkl` or None, `test_1000.pkl`.
     feature : Feature
-        What the user asks for: it must be what the files hold.
+        What the user asks for: it must be what the files hold. Whether the spectra are normalised is read off them.
 
     Returns
     -------
@@ -147,7 +144,7 @@ def published_frames(train: Path | None, test: Path, feature: Feature) -> tuple[
         sources=np.array(CLASS_NAMES)[labels],
         groups=groups.astype(str),
         paths=[f"{files[name].name} row {row}" for name, part in parts.items() for row in range(len(part[1]))],
-        feature=feature,
+        feature=replace(feature, n_bins=spectra.shape[1], normalise=bool(np.all(spectra[:, 0] == 1))),
         headers=np.array(list(zip(original_lengths(spectra))), dtype=[("spectrum_length", "i4")]),
         origin=PUBLISHED_FEATURES,
         group_name="video",
@@ -162,15 +159,14 @@ def published_frames(train: Path | None, test: Path, feature: Feature) -> tuple[
 
 def protocol_sides(
     dataset: SpectrumDataset, test_share: float, n_splits: int, seed: int
-) -> tuple[dict[str, list[tuple[np.ndarray, np.ndarray]]], list[str]]:
+) -> tuple[dict[str, Sides], list[str]]:
     """Return which frames the splits of each protocol may train and test on, and a sentence on each that cannot be had.
 
     Returns
     -------
-    sides : {protocol: [(may train, may test) of each split]}
-        Two (n_frames,) bool each; protocols from the loosest to the strictest: "random", "by_video", and "by_identity"
-        or, of the sample, "by_photograph". Frames that are neither are left out: fakes of two people, one of whom is
-        tested on.
+    sides : {protocol: Sides}
+        Protocols from the loosest to the strictest: "random", "by_video", and "by_identity" or, of the sample,
+        "by_photograph". Frames that are neither are left out: fakes of two people, one of whom is tested on.
     sentences : list of str
         Why a protocol is left out, and what share of the frames a split by identity leaves out.
     """
@@ -197,6 +193,87 @@ def protocol_sides(
             "identities fall on different sides"
         )
     return sides, sentences
+
+
+def frame_splits(
+    dataset: SpectrumDataset,
+    sides: dict[str, Sides],
+    sizes: Sequence[int],
+    authors_split: Split | None = None,
+    *,
+    test_share: float,
+    seed: int,
+) -> Iterator[tuple[int, str, list[Split]]]:
+    """Yield (n_samples, protocol, splits) to judge frames: as many real as fake ones on either side.
+
+    Parameters
+    ----------
+    dataset : SpectrumDataset
+    sides : {protocol: Sides}
+        From `protocol_sides`.
+    sizes : sequence of int
+        Numbers of frames in total. Where one class has too few on a side, both get fewer there.
+    authors_split : Split, optional
+        From `published_frames`: comes last, as it is.
+    test_share : float
+    seed : int
+        Of the first split's draw; the next has the next.
+    """
+    classes = by_class(dataset).sources
+    for n_samples, (protocol, sides_of_splits) in product(sizes, sides.items()):
+        yield n_samples, protocol, _equal_splits(classes, sides_of_splits, n_samples, test_share, seed)
+    if authors_split:
+        yield len(dataset), "authors_split", [authors_split]
+
+
+def video_splits(
+    dataset: SpectrumDataset,
+    sides: dict[str, Sides],
+    n_samples: int,
+    authors_split: Split | None = None,
+    *,
+    test_share: float,
+    seed: int,
+) -> Iterator[tuple[int, str, list[Split]]]:
+    """Yield (n_samples, protocol, splits) to judge videos: trained as in `frame_splits`, all frames of the rest tested.
+
+    Not "random": its frames come from the videos that were trained on.
+    """
+    grouped = {protocol: of_splits for protocol, of_splits in sides.items() if protocol != "random"}
+    for _, protocol, splits in frame_splits(dataset, grouped, [n_samples], test_share=test_share, seed=seed):
+        tests = [np.flatnonzero(may_test) for _, may_test in sides[protocol]]
+        yield n_samples, protocol, [Split(split.train, test) for split, test in zip(splits, tests)]
+    if authors_split:
+        yield len(dataset), "authors_split", [authors_split]
+
+
+def transfer_splits(
+    dataset: SpectrumDataset,
+    sides: dict[str, Sides],
+    n_samples: int,
+    *,
+    test_share: float,
+    seed: int,
+) -> Iterator[tuple[str, list[str], list[str], list[Split]]]:
+    """Yield (protocol, train sources, test sources, splits) from one manipulation, or compression, to another.
+
+    One thing changes at a time: the manipulation or the compression. Each fake source stands beside the reals of its
+    compression. The protocol is the strictest that can be had; "random" frames would come from the videos that were
+    trained on, so that there is nothing to yield. Splits without both classes on both sides are left out.
+    """
+    protocol = list(sides)[-1]
+    if protocol == "random":
+        return
+    classes = by_class(dataset).sources
+    for trained, tested in permutations(dataset.sources_of(FAKE), 2):
+        if manipulation(trained) != manipulation(tested) and compression(trained) != compression(tested):
+            continue
+        train_sources, test_sources = ([*reals_beside(source, dataset), source] for source in (trained, tested))
+        in_train, in_test = (np.isin(dataset.sources, sources) for sources in (train_sources, test_sources))
+        narrowed = [(may_train & in_train, may_test & in_test) for may_train, may_test in sides[protocol]]
+        splits = _equal_splits(classes, narrowed, n_samples, test_share, seed)
+        if splits := [split for split in splits if len(split.train) and len(split.test)]:
+            yield protocol, train_sources, test_sources, splits
 
 
 def by_class(dataset: SpectrumDataset) -> SpectrumDataset:
@@ -228,12 +305,24 @@ def reals_beside(fake_source: str, dataset: SpectrumDataset) -> list[str]:
     return [name for name in reals if compression(name) == compression(fake_source)] or reals
 
 
+def _equal_splits(classes, sides, n_samples, test_share, seed):
+    """Return a split for each (may train, may test), as many reals as fakes on either side: none if one is missing."""
+    return [equal_split(classes, *side, n_samples, test_share, own_seed) for own_seed, side in enumerate(sides, seed)]
+
+
+def _crops_in(frames_dir: Path, cache_dir: Path, origin: Origin) -> ImageFolder:
+    """Return the crops that a folder's index names, grouped by video."""
+    return ImageFolder(frames_dir, _sources_of_index(frames_dir), cache_dir, origin, _video_of, "video")
+
+
 def _sources_of_index(frames_dir):
     """Return {folder: label} of the crops that an index names, if it names both classes."""
     found = sorted({(CLASS_NAMES.index(row.label), f"{row.label}/{row.source}") for row in read_index(frames_dir)})
     if len({label for label, _ in found}) < 2:
-        named = ", ".join(folder for _, folder in found) or "no crop at all"
-        raise ExperimentError(f"{frames_dir}: need real and fake crops, found {named}; extract videos of both")
+        named = ", ".join(printable(folder) for _, folder in found) or "no crop at all"
+        raise ExperimentError(
+            f"{display_path(frames_dir)}: need real and fake crops, found {named}; extract videos of both"
+        )
     return {folder: label for label, folder in found}
 
 

@@ -1,13 +1,17 @@
 """What the tests share: a copy of the repository to run scripts in, the same in this process, and the real data."""
 
+import importlib
 import shutil
 import sys
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from pictures import write_source
 
+from deepfake_spectra.dataset import FAKE, REAL, Feature, ImageFolder
 from deepfake_spectra.files import REPOSITORY
+from deepfake_spectra.image_spectra import load_spectra
 from deepfake_spectra.sample import build as sample
 from deepfake_spectra.settings import run
 
@@ -77,9 +81,9 @@ def call(tmp_path, monkeypatch, capsys, built_sample):
     monkeypatch.setattr(sample, "FRAMES_DIR", repository / "data/built_in_sample/deepfake_detection")
 
     def call(script: str, *words) -> Finished:
-        module = __import__(script)
-        for other in list(sys.modules.values()):
-            if getattr(other, "__name__", "").startswith("deepfake_spectra.") and hasattr(other, "REPOSITORY"):
+        module = importlib.import_module(script)
+        for name, other in list(sys.modules.items()):
+            if (name == script or name.startswith("deepfake_spectra.")) and hasattr(other, "REPOSITORY"):
                 monkeypatch.setattr(other, "REPOSITORY", repository)
         monkeypatch.setattr(sys, "argv", [f"{script}.py", *map(str, words)])
         capsys.readouterr()
@@ -89,3 +93,34 @@ def call(tmp_path, monkeypatch, capsys, built_sample):
         return Finished(exit_.value.code, printed.out, printed.err)
 
     return call
+
+
+@pytest.fixture
+def drawn(monkeypatch) -> dict[str, tuple]:
+    """Return {figure function of `plots`: arguments of its last call}; they draw nothing, which saves half a second."""
+    from deepfake_spectra import plots
+
+    noted = {}
+    for name in ("spectrum_figure", "control_figure", "crops_figure", "roc_figure"):
+        monkeypatch.setattr(plots, name, lambda *arguments, name=name: noted.update({name: arguments}))
+    return noted
+
+
+@pytest.fixture
+def two_sources(tmp_path) -> Path:
+    """Return a folder with 12 grey PNG pictures, 64x48, in either of `real` and `fake`; the fakes are blurred more."""
+    write_source(tmp_path / "data/real", 12)
+    write_source(tmp_path / "data/fake", 12, first_seed=100, blur=1.5)
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def load(two_sources, tmp_path):
+    """Return a function that gives the spectra of the two sources, by default of all images and from one cache."""
+
+    def load(feature=Feature(), n_samples=None, *, folder=two_sources, cache="cache", group_of=None, **options):
+        labels = {"real": REAL, "fake": FAKE}
+        images = ImageFolder(folder, labels, tmp_path / cache, group_of=group_of, group_name="pair" * bool(group_of))
+        return load_spectra(images, feature, n_samples, **options)
+
+    return load

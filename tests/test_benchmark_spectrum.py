@@ -1,4 +1,4 @@
-"""The benchmark compares like with like, says what it measured, and leaves other sections of its file alone."""
+"""The benchmark compares like with like, refuses to time a wrong answer, and says what it measured."""
 
 import re
 import subprocess
@@ -7,19 +7,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from outputs import table_lines
+from pictures import by_opencv, picture
 
-from benchmark_spectrum import HEADING, WAYS, decode, make_images, straightforward_spectrum
-from deepfake_spectra.settings import REPOSITORY
-from deepfake_spectra.opencv import cv2
+import benchmark_spectrum
+from benchmark_spectrum import WAYS, decode, make_images, measure_speeds, speed_table, straightforward_spectrum
 from radial_spectrum import radial_spectrum
 
-SMALL = ["--side", "64", "--n-images", "3", "--n-repeats", "2"]
-
-
-def benchmark(folder, *arguments):
-    """Run the script in a folder as a user does."""
-    command = [sys.executable, REPOSITORY / "benchmark_spectrum.py", "--output-dir", "plots", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+SMALL = ("--side", 64, "--n-images", 3, "--n-repeats", 2)
 
 
 def made(folder, **changed):
@@ -28,50 +23,98 @@ def made(folder, **changed):
     return make_images(folder, SimpleNamespace(**{"n_images": 2, "side": 64, "jpeg_quality": 75, "seed": 0} | changed))
 
 
-def test_the_table_has_every_way_on_one_thread_and_on_all_and_the_circumstances(tmp_path):
-    done = benchmark(tmp_path, *SMALL, "--n-threads", "2")
-    assert done.returncode == 0, done.stderr
-    text = (tmp_path / "plots" / "benchmark.md").read_text()
-    title, heading, body = text.split("\n\n", 2)
-    assert (title, heading) == ("# Speed", HEADING) and body in done.stdout
-    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
-    assert [(row[0], row[1]) for row in cells[2:]] == [(name, threads) for threads in "12" for name in WAYS]
-    for _, _, speed, milliseconds, ratio in cells[2:]:
-        median, low, high = map(float, re.fullmatch(r"(\S+) \((\S+)–(\S+)\)", ratio).groups())
-        assert float(speed) > 0 and low <= median <= high
-        assert float(speed) * float(milliseconds) == pytest.approx(1000, rel=0.2)  # both are rounded
-    assert cells[2][4] == "1.0 (1.0–1.0)"
+@pytest.fixture
+def benchmark(call, tmp_path, monkeypatch):
+    """Return a function that runs the script in `tmp_path`, on one thread, in this process."""
+    monkeypatch.chdir(tmp_path)
+    return lambda *words: call("benchmark_spectrum", "--output-dir", tmp_path / "plots", "--n-threads", 1, *words)
+
+
+def test_the_table_has_every_way_on_one_thread_and_on_all_and_the_circumstances(clone, tmp_path):
+    words = ["--output-dir", "plots", *map(str, SMALL), "--n-threads", "2"]
+    command = [sys.executable, clone / "benchmark_spectrum.py", *words]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    text = (tmp_path / "plots/benchmark.md").read_text()
+    title, body = text.split("\n\n", 1)
+    assert title == "# Speed" and body in done.stdout and done.stdout.endswith("written: plots/benchmark.md\n")
+    _, *rows = table_lines(text, "# Speed")
+    assert [(row[0], row[1]) for row in rows] == [(name, threads) for threads in "12" for name in WAYS]
+    assert all(float(speed) > 0 for _, _, speed, _, _ in rows)
     assert "3 images of 64x64" in text and "2 turns" in text and "made by the script" in text
-    assert f"numpy {np.__version__}" in text and "python benchmark_spectrum.py --output-dir plots --side 64" in text
+    assert f"numpy {np.__version__}" in text and f"python benchmark_spectrum.py {' '.join(words)}" in text
     float64, float32 = map(float, re.search(r"from it: (\S+) in float64, (\S+) in float32", text).groups())
-    assert float64 <= 1e-9 and 1e-9 < float32 <= 1e-3
+    assert 0 < float64 <= 1e-9 < float32 <= 1e-3
 
 
-def test_a_second_run_replaces_its_own_section_and_leaves_the_others(tmp_path):
-    path = tmp_path / "plots" / "benchmark.md"
-    path.parent.mkdir()
-    before, after = "# Speed\n\n## Before\n\nfirst\n\n", "\n\n## Videos to frames\n\nlast\n"
-    path.write_text(f"{before}{HEADING}\n\nold\n\n### old part{after}")
-    assert benchmark(tmp_path, *SMALL, "--n-threads", "1").returncode == 0
-    text = path.read_text()
-    assert "old" not in text and text.count(HEADING) == 1 and text.count("| straightforward") == 1
-    assert text.startswith(f"{before}{HEADING}\n\n| ") and text.endswith(after)
-
-
-def test_a_folder_of_mixed_sizes_is_measured_and_named(tmp_path):
+def test_a_folder_of_mixed_sizes_is_measured_and_named(benchmark, tmp_path):
     made(tmp_path / "images")
-    cv2.imwrite(str(tmp_path / "images" / "other.png"), np.random.default_rng(0).integers(0, 256, (33, 48), np.uint8))
-    done = benchmark(tmp_path, "--images-dir", "images", "--n-repeats", "1", "--n-threads", "1")
-    text = (tmp_path / "plots" / "benchmark.md").read_text()
-    assert done.returncode == 0 and "3 images of 48x33, 64x64" in text and "made by the script" not in text
+    (tmp_path / "images/other.png").write_bytes(by_opencv(picture(0, (33, 48))))
+    done = benchmark("--images-dir", "images", "--n-repeats", 1)
+    assert done.status == 0 and "3 images of 48x33, 64x64" in done.out and "made by the script" not in done.out
+
+
+def test_speeds_are_of_the_way_and_the_threads_they_are_named_after(tmp_path, monkeypatch):
+    asked, clock = [], [0.0]
+    monkeypatch.setattr(benchmark_spectrum, "WAYS", {"slow": 4.0, "fast": 0.5})
+
+    def run_way(seconds, paths, n_threads):
+        asked.append((seconds, n_threads))
+        clock[0] += seconds / n_threads * len(paths)
+
+    monkeypatch.setattr(benchmark_spectrum, "run_way", run_way)
+    monkeypatch.setattr(benchmark_spectrum.time, "perf_counter", lambda: clock[0])
+    speeds = measure_speeds(["a", "b", "c"], [1, 2], 4)
+    expected = {("slow", 1): 0.25, ("fast", 1): 2, ("slow", 2): 0.5, ("fast", 2): 4}
+    assert {name: measured.tolist() for name, measured in speeds.items()} == {
+        name: pytest.approx([speed] * 4) for name, speed in expected.items()
+    }
+    assert len({tuple(asked[4 * turn : 4 * turn + 4]) for turn in range(4)}) == 4  # each turn from another start
+
+
+def test_the_table_tells_medians_and_the_ratio_turn_by_turn():
+    speeds = {("straightforward", 1): np.array([1.0, 2, 4]), ("ours", 2): np.array([10.0, 10, 60])}
+    assert table_lines(speed_table(speeds), "") == [
+        ["from the file on", "threads", "images/s", "ms/image", "ratio (lowest–highest)"],
+        ["straightforward", "1", "2.0", "500.00", "1.0 (1.0–1.0)"],
+        ["ours", "2", "10.0", "100.00", "10.0 (5.0–15.0)"],
+    ]
 
 
 @pytest.mark.parametrize("shape", [(64, 64), (33, 48), (31, 31), (178, 218)])
 def test_the_straightforward_code_gives_the_published_spectrum(tmp_path, shape):
-    gray = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    path = tmp_path / "noise.png"
-    cv2.imwrite(str(path), gray)
-    np.testing.assert_allclose(straightforward_spectrum(path), radial_spectrum(gray), rtol=1e-9)
+    gray = picture(0, shape)
+    (tmp_path / "x.png").write_bytes(by_opencv(gray))
+    np.testing.assert_allclose(straightforward_spectrum(tmp_path / "x.png"), radial_spectrum(gray), rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "fault, complaint",
+    [
+        (lambda spectrum: spectrum * (1 + 1e-8), "float64 differs from the straightforward code by 1.0e-08"),
+        (lambda spectrum: np.roll(spectrum, 1), "float64 differs from the straightforward code by"),
+        (lambda spectrum: spectrum[1:], "float64 gives 42 values, the straightforward code 43"),
+        (lambda spectrum: spectrum * np.nan, "float64 differs from the straightforward code by nan"),
+    ],
+    ids=["nearly", "shifted", "cut", "nan"],
+)
+def test_a_wrong_spectrum_is_not_timed(fault, complaint, benchmark, tmp_path, monkeypatch):
+    right = benchmark_spectrum.measure_spectrum
+    monkeypatch.setattr(benchmark_spectrum, "measure_spectrum", lambda *arguments: fault(right(*arguments)))
+    done = benchmark(*SMALL)
+    assert (done.status, done.out) == (1, "") and not (tmp_path / "plots").exists()
+    assert f"0000.jpg: {complaint}" in done.err and done.err.count("\n") == 1
+
+
+def test_a_wrong_float32_is_not_timed(benchmark, monkeypatch):
+    right = benchmark_spectrum.measure_spectrum
+
+    def rough(gray, feature):
+        return right(gray, feature) * (1.002 if feature.precision == "float32" else 1)
+
+    monkeypatch.setattr(benchmark_spectrum, "measure_spectrum", rough)
+    done = benchmark(*SMALL)
+    assert done.status == 1 and "0000.jpg: float32 differs from the straightforward code by 2.0e-03" in done.err
 
 
 def test_the_images_are_the_same_in_every_run_differ_from_each_other_and_fall_off_like_photographs(tmp_path):
@@ -85,39 +128,35 @@ def test_the_images_are_the_same_in_every_run_differ_from_each_other_and_fall_of
     assert slope == pytest.approx(-20, abs=2)  # 20 ln(1/f): amplitude falls as 1/f
 
 
-def blank(folder):
-    cv2.imwrite(str(folder / "bad.png"), np.zeros((64, 64), np.uint8))
-
-
-def too_small(folder):
-    cv2.imwrite(str(folder / "bad.png"), np.arange(64, dtype=np.uint8).reshape(8, 8))
-
-
-def cut_short(folder):
-    path = made(folder / "inner")[0]
-    path.rename(folder / "bad.png").write_bytes(path.with_name("0001.jpg").read_bytes()[:-200])
-
-
-@pytest.mark.parametrize("make_bad, words", [(blank, "blank"), (too_small, "8x8"), (cut_short, "cut short")])
-def test_an_image_without_a_spectrum_is_named(tmp_path, make_bad, words):
-    (tmp_path / "images").mkdir()
-    make_bad(tmp_path / "images")
-    done = benchmark(tmp_path, "--images-dir", "images")
-    assert done.returncode == 1 and done.stderr.count("\n") == 1
-    assert "bad.png" in done.stderr and words in done.stderr and not (tmp_path / "plots").exists()
+BLANK = by_opencv(np.zeros((64, 64), np.uint8))
 
 
 @pytest.mark.parametrize(
-    "arguments, words",
+    "content, reason",
+    [(BLANK, "blank"), (by_opencv(picture(0, (8, 8))), "8x8"), (by_opencv(picture())[:-200], "cut short")],
+    ids=["blank", "small", "cut"],
+)
+def test_an_image_without_a_spectrum_is_named(content, reason, benchmark, tmp_path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images/bad.png").write_bytes(content)
+    done = benchmark("--images-dir", "images")
+    assert done.status == 1 and done.err.count("\n") == 1
+    assert "bad.png" in done.err and reason in done.err and not (tmp_path / "plots").exists()
+
+
+@pytest.mark.parametrize(
+    "words, reason",
     [
         ("--images-dir missing", "missing: no such folder"),
-        ("--images-dir .", "found no image"),
-        ("--n-images 0", "--n-images 0, expected at least 1"),
-        ("--n-repeats 0", "--n-repeats 0, expected at least 1"),
-        ("--side 8", "--side 8, expected at least 9"),
-        ("--n-threads 0", "--n-threads 0"),
+        ("--images-dir empty", "empty: found no image"),
+        ("--n-images 0", "N_IMAGES is 0: expected at least 1"),
+        ("--n-repeats 0", "N_REPEATS is 0: expected at least 1"),
+        ("--side 8", "SIDE is 8: expected at least 9"),
+        ("--jpeg-quality 101", "JPEG_QUALITY is 101: expected 1 to 100"),
+        ("--n-threads 0", "N_THREADS is 0"),
     ],
 )
-def test_a_wrong_call_ends_in_status_2_and_one_sentence(tmp_path, arguments, words):
-    done = benchmark(tmp_path, *arguments.split())
-    assert done.returncode == 2 and done.stderr.count("\n") == 1 and words in done.stderr
+def test_a_wrong_call_ends_in_status_2_and_one_sentence(words, reason, benchmark, tmp_path):
+    (tmp_path / "empty").mkdir()
+    done = benchmark(*words.split())
+    assert done.status == 2 and done.err.count("\n") == 1 and reason in done.err

@@ -1,4 +1,4 @@
-"""The script as a user runs it, on the built-in sample: verdicts, warnings, what it writes, what it cannot judge."""
+"""The script as a user runs it: verdicts, warnings, what it writes, what it cannot judge."""
 
 import csv
 import json
@@ -7,210 +7,235 @@ import signal
 import subprocess
 import sys
 import time
-import tracemalloc
-from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
-import matplotlib.image
 import numpy as np
 import pytest
 import skimage.data
-from pictures import by_opencv, by_pillow, colour_picture, picture
+from pictures import by_opencv, by_pillow, colour_picture, picture, write_source
 from video_clips import ffmpeg, stairs, write_clip
 
-import detect_fakes
-from deepfake_spectra.sample.build import FAKE_SOURCES, PHOTOGRAPHS, REAL_SOURCES, photograph_of
+from deepfake_spectra import plots
+from deepfake_spectra.dataset import CLASS_NAMES, FAKE, IMAGES, REAL, Feature, ImageFolder
 from deepfake_spectra.detector import FakeDetector
-from deepfake_spectra.image_files import read_gray
-from deepfake_spectra.spectra_file import load_spectra_file, save_spectra_file
-from deepfake_spectra.image_spectra import CLASS_NAMES
+from deepfake_spectra.detector_file import load_detector, save_detector
+from deepfake_spectra.image_spectra import load_spectra
+from deepfake_spectra.judgement import File, judge
+from deepfake_spectra.sample.build import FAKE_SOURCES, REAL_SOURCES, photograph_of, sample_images
+from deepfake_spectra.video_crops import CropOptions, extract_videos
+from deepfake_spectra.video_frames import find_frames, load_frames
 
-HELD_OUT = ("astronaut", "camera", "coffee", "gravel")
+LINEAR = {"kernel": "linear", "C": 1.0}
+RBF = {"kernel": "rbf", "C": 6.37, "gamma": 0.86}
 COLUMNS = ["path", "kind", "verdict", "score", "n_frames", "n_faces", "share_fake", "warnings", "error"]
 
 
-def detect(folder, *arguments, status=0, script=None):
-    """Run the script in a folder to its end; return what it printed, and what it said on stderr."""
-    command = [sys.executable, script or folder / "detect_fakes.py", *arguments]
-    done = subprocess.run(list(map(str, command)), cwd=folder, capture_output=True, text=True)
-    assert done.returncode == status, done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stdout, done.stderr
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Return a folder of PNG pictures, 64x48, `real` and `fake` (blurred more), 12 each, and `judge`, made of them."""
+    folder = tmp_path_factory.mktemp("trained")
+    write_source(folder / "images/real", 12)
+    write_source(folder / "images/fake", 12, first_seed=100, blur=1.5)
+    save_judge(folder / "judge", folder / "images", Feature())
+    return folder
 
 
-def rows_of(path):
+def save_judge(path, images, feature, experiment="faces_hq", origin=IMAGES):
+    """Save a detector of the sources `real` and `fake` in a folder."""
+    folder = ImageFolder(images, {"real": REAL, "fake": FAKE}, path.with_name(f"{path.name} cache"), origin)
+    save_detector(path, experiment, LINEAR, load_spectra(folder, feature, n_threads=1))
+
+
+@pytest.fixture
+def detect(call, trained):
+    """Return a function that runs the script, by the judge of `trained` unless another is named."""
+
+    def detect(*words, status=0):
+        named = {"--spectra", "--experiment"} & set(map(str, words))
+        done = call("detect_fakes", *words, *([] if named else ["--spectra", trained / "judge"]))
+        assert done.status == status, done.err
+        return done
+
+    return detect
+
+
+def read_csv(path):
     """Return the lines of a CSV, by path."""
     with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == COLUMNS
+    assert list(rows[0]) == COLUMNS and len({row["path"] for row in rows}) == len(rows)
     return {row["path"]: row for row in rows}
 
 
-@pytest.fixture(scope="module")
-def first_answer(clone):
-    """Ask in a repository where nothing was ever run; return what is said of two crops, and the folder of crops."""
-    images = clone / "data/built_in_sample/images"
-    for left_by_other_tests in (clone / "data/spectra").glob("*.npz"):
-        left_by_other_tests.unlink()
-    before = sorted((clone / "plots").rglob("*"))
-    crops = ["photographs_a/brick_00.png", "nearest_convolution/coffee_01.png"]
-    out, _ = detect(clone, *(Path("data/built_in_sample/images") / crop for crop in crops))
-    assert sorted((clone / "plots").rglob("*")) == before  # tables of one split are not for plots/
-    return out, images
+def test_where_nothing_was_trained_the_sample_judges_and_every_line_says_so(detect, built_sample, tmp_path):
+    images = built_sample / "images"
+    asked = [images / "photographs_a/brick_00.png", images / "nearest_convolution/coffee_01.png"]
+    lines = detect("--experiment", "faces_hq", *asked).out.splitlines()
+    assert [line.split(":")[0] for line in lines[:4]] == ["spectra", "judge", "any size", "score"]
+    assert "faces_hq on the built-in sample, which shows how it works and knows no faces" in lines[1]
+    for line, path in zip(lines[4:6], asked, strict=True):
+        verdict, score, named = line.split()[:3]
+        assert verdict == CLASS_NAMES[float(score) >= 0.5] and named == str(path)
+        assert "[a training image: the verdict only repeats what was said of it; judged by the built-in sample]" in line
+    assert len(lines) == 7 and not (tmp_path / "repository/plots").exists()
 
 
-@pytest.fixture(scope="module")
-def judge(clone, first_answer):
-    """Return the detector of the sample."""
-    return FakeDetector(load_spectra_file(clone / "data/spectra/built_in_sample_faces_hq.npz"))
-
-
-@pytest.fixture(scope="module")
-def held_out(judge, tmp_path_factory):
-    """Return the sample's spectra without some of its photographs, as a file."""
-    return without(judge.known, HELD_OUT, tmp_path_factory.mktemp("held_out") / "spectra.npz")
-
-
-def without(known, photographs, path):
-    """Save spectra without some photographs, whose groups are numbered by name."""
-    left_out = [index for index, photo in enumerate(sorted(PHOTOGRAPHS)) if photo.name in photographs]
-    dataset = known.dataset
-    rows = np.flatnonzero(~np.isin(dataset.groups, left_out))
-    arrays = {name: getattr(dataset, name)[rows] for name in ("spectra", "labels", "sources", "groups", "headers")}
-    save_spectra_file(path, known._replace(dataset=replace(dataset, **arrays, paths=[])))
-    return path
-
-
-def test_without_any_spectra_the_sample_is_made_and_every_line_says_so(first_answer):
-    out, _ = first_answer
-    lines = out.splitlines()
-    assert lines[0] == "no spectra of faces_hq are there: making those of the built-in sample"
-    assert "built-in sample" in lines[1]
-    judged = lines[4:6]
-    for line, name in zip(judged, ("photographs_a/brick_00.png", "nearest_convolution/coffee_01.png")):
-        verdict, score, path = line.split()[:3]
-        assert verdict == CLASS_NAMES[float(score) >= 0.5] and path.endswith(name)
-        assert "judged by the built-in sample" in line
-    assert len(lines) == 7
-
-
-def test_crops_of_photographs_that_were_held_out_are_told_apart(held_out, first_answer, clone, tmp_path):
-    _, images = first_answer
-    right = {0: [], 1: []}
-    detect(clone, "--spectra", held_out, "--csv", tmp_path / "x.csv", images)
-    for path, row in rows_of(tmp_path / "x.csv").items():
+def test_crops_of_photographs_that_were_held_out_are_told_apart(detect, built_sample, tmp_path):
+    held_out = ("astronaut", "camera", "coffee", "gravel")
+    dataset = load_spectra(sample_images("faces_hq"), Feature(), n_threads=1)
+    rows = np.flatnonzero(~np.isin(dataset.groups, held_out))
+    save_detector(tmp_path / "others", "faces_hq", {"kernel": "linear", "C": 0.01}, dataset.of_rows(rows))
+    sources = [built_sample / "images" / source for source in REAL_SOURCES + FAKE_SOURCES]
+    done = detect("--spectra", tmp_path / "others", "--csv", tmp_path / "x.csv", *sources)
+    right = {source.name: [] for source in sources}
+    for path, row in read_csv(tmp_path / "x.csv").items():
         source = Path(path).parent.name
-        is_held_out = photograph_of(path) in HELD_OUT
-        if source in REAL_SOURCES + FAKE_SOURCES:
-            assert ("a training image" in row["warnings"]) == (not is_held_out), path
-            if is_held_out:
-                right[source in FAKE_SOURCES].append(row["verdict"] == CLASS_NAMES[source in FAKE_SOURCES])
-    assert min(map(len, right.values())) >= 40
-    assert (np.mean(right[0]) + np.mean(right[1])) / 2 > 0.65
+        is_held_out = photograph_of(path) in held_out
+        assert ("a training image" in row["warnings"]) == (not is_held_out), path
+        if is_held_out:
+            right[source].append(row["verdict"] == CLASS_NAMES[source in FAKE_SOURCES])
+    assert min(map(len, right.values())) >= 20
+    assert np.mean([np.mean(of_source) for of_source in right.values()]) > 0.65
+    assert "judged by the built-in sample" in done.out
 
 
-def test_an_image_goes_through_the_very_preprocessing_of_training(judge, first_answer):
-    _, images = first_answer
-    rows = {row.tobytes() for row in judge.known.dataset.spectra}
-    paths = [path for source in REAL_SOURCES + FAKE_SOURCES for path in (images / source).glob("*.png")]
-    assert len(paths) == len(rows)
-    assert {judge.spectrum(read_gray(path).gray).tobytes() for path in paths} == rows
+@pytest.mark.parametrize(
+    "feature",
+    [Feature(), Feature(n_bins=15, normalise=True), Feature("centred", "centre_third", "float32", n_bins=8)],
+    ids=["whole", "normalised", "cropped"],
+)
+def test_an_image_goes_through_the_very_preprocessing_of_training(feature, detect, trained, tmp_path):
+    save_judge(tmp_path / "judge", trained / "images", feature)
+    done = detect("--spectra", tmp_path / "judge", "--json", tmp_path / "x.json", trained / "images")
+    written = json.loads((tmp_path / "x.json").read_text())
+    assert len(written["files"]) == 24
+    assert all(any("a training image" in text for text in row["warnings"]) for row in written["files"])
+    assert ("divided by the first" in done.out) == feature.normalise
+    assert ("the middle third of each face crop" in done.out) == (feature.crop == "centre_third")
+    assert f"resampled to {written['feature']['n_bins']} values" in done.out
+    assert written["feature"] == vars(feature) | {"n_bins": written["feature"]["n_bins"]}
 
 
-def test_crops_of_a_video_equal_those_of_training_bit_for_bit(clone, judge, tmp_path):
-    portrait = skimage.data.astronaut()[:301, :222, ::-1]
-    frames = np.array([np.roll(portrait, 5 * number, axis=1) for number in range(7)])
-    write_clip(tmp_path / "videos/real/clip.mp4", frames, "-c:v", "libx264", "-pix_fmt", "yuv444p", "-crf", "20")
-    command = [sys.executable, "extract_video_frames.py", "--videos-dir", tmp_path / "videos", "--frames-dir",
-               tmp_path / "frames", "--face-detector", "centre", "--frames-per-video", 7]  # fmt: skip
-    subprocess.run(list(map(str, command)), cwd=clone, check=True, capture_output=True)
-    written = [judge.spectrum(read_gray(path).gray) for path in sorted((tmp_path / "frames").rglob("*.png"))]
-    settings = SimpleNamespace(frames_per_video=7, face_detector="centre", face_margin=1.3)
-    judged = detect_fakes.judge_video(tmp_path / "videos/real/clip.mp4", judge, settings)
-    assert judged["n_frames"] == 7 and np.array_equal(judged["spectrum"], np.mean(written, axis=0))
-    assert judged["score"] == np.mean([judge.score(spectrum) for spectrum in written])
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    """Return a folder of clips, `real` and `fake` (blurred more), 6 each, their face crops, and a judge by 5 each."""
+    folder = tmp_path_factory.mktemp("clips")
+    for label, blur in (("real", 0.8), ("fake", 2.0)):
+        for number in range(6):
+            frames = np.array([picture(100 * number + frame, (96, 112), blur) for frame in range(4)])
+            write_clip(folder / ("videos" if number else "unseen") / label / f"{number}.mp4", frames)
+    extract_videos(folder / "videos", folder / "frames", CropOptions(3, "centre"), n_threads=1)
+    feature = Feature(crop="centre_third", n_bins=20, normalise=True)
+    dataset = load_frames(find_frames(folder / "frames")._replace(cache_dir=folder / "cache"), feature, n_threads=1)
+    save_detector(folder / "judge", "deepfake_detection", RBF, dataset)
+    return folder
 
 
-def test_a_video_of_the_sample_is_judged_by_others(clone, tmp_path):
-    clips = sorted((clone / "data/built_in_sample/videos").glob("*/coffee_*.mp4"))
-    spectra = clone / "data/spectra/built_in_sample_deepfake_detection.npz"
-    if not clips or not spectra.exists():
-        detect(clone, "--experiment", "deepfake_detection", "data/built_in_sample/images/blur/coffee_00.png")
-        clips = sorted((clone / "data/built_in_sample/videos").glob("*/coffee_*.mp4"))
-    others = without(load_spectra_file(spectra), ("coffee",), tmp_path / "others.npz")
-    out, _ = detect(
-        clone, "--spectra", others, "--face-detector", "centre", "--csv", tmp_path / "x.csv",
-        "--frames-per-video", 6, *clips,
-    )  # fmt: skip
-    rows = rows_of(tmp_path / "x.csv")
-    assert len(rows) == 4
-    for name in ("coffee_0.mp4", "coffee_1.mp4"):
-        fake, real = (
-            next(row for path, row in rows.items() if f"{label}/{name}" in path) for label in ("fake", "real")
-        )
-        assert float(fake["score"]) > float(real["score"]) + 0.2
-        assert (fake["kind"], fake["n_frames"], fake["n_faces"]) == ("video", "6", "0")
-        assert float(fake["share_fake"]) * 6 == pytest.approx(round(float(fake["share_fake"]) * 6))
-    assert "vote: fake" in out and "0 of 6 frames with a face" in out
+def test_crops_of_a_video_are_those_of_training(detect, clips, tmp_path):
+    flags = ("--spectra", clips / "judge", "--face-detector", "centre", "--csv", tmp_path / "x.csv")
+    detect(*flags, clips / "videos", "--frames-per-video", 3)
+    rows = read_csv(tmp_path / "x.csv").values()
+    assert len(rows) == 10
+    for row in rows:
+        assert row["warnings"] == "a training image: the verdict only repeats what was said of it (3 of 3 frames)"
 
 
-def test_a_face_is_cut_out_of_images_and_counted_in_videos(clone, first_answer, tmp_path):
+def test_a_videos_score_is_the_mean_over_its_crops_and_the_vote_their_share(detect, clips, tmp_path):
+    flags = ("--spectra", clips / "judge", "--face-detector", "centre", "--csv", tmp_path / "x.csv")
+    done = detect(*flags, clips / "unseen", "--frames-per-video", 4)
+    detector = load_detector(clips / "judge", n_threads=1)
+    for label, path in ((name, clips / f"unseen/{name}/0.mp4") for name in CLASS_NAMES):
+        crops = tmp_path / "crops"
+        extract_videos(clips / "unseen", crops, CropOptions(4, "centre"), n_threads=1)
+        scores = [
+            judge(File(crop, "image"), detector, CropOptions()).score for crop in (crops / label).rglob("*.png")
+        ]
+        row = read_csv(tmp_path / "x.csv")[str(path)]
+        assert len(scores) == 4 and float(row["score"]) == pytest.approx(np.mean(scores), abs=1e-12)
+        assert (row["kind"], row["verdict"], row["n_frames"], row["n_faces"]) == ("video", label, "4", "0")
+        share = np.mean(np.array(scores) >= 0.5)
+        assert float(row["share_fake"]) == share
+        vote = f"{label}  {np.mean(scores):.3f}  {path}  vote: {label}, {100 * share:.0f} % of crops fake"
+        assert f"{vote}, 0 of 4 frames with a face" in done.out
+
+
+def test_a_detector_of_crops_asks_for_the_face_of_an_image_and_judges_that(detect, clips, tmp_path):
+    colour = colour_picture(0, (96, 112))
+    for name, pixels in (("whole.png", colour), ("middle.png", colour[:, 8:-8])):
+        (tmp_path / name).write_bytes(by_opencv(pixels))
+    whole, middle = (detect("--spectra", clips / "judge", tmp_path / name).out for name in ("whole.png", "middle.png"))
+    assert "an image, by a detector of face crops of videos; --face cuts the face out" in whole
+    flags = ("--spectra", clips / "judge", "--face", "--face-detector", "centre", tmp_path / "whole.png")
+    cut = detect(*flags).out
+    assert "an image, by a detector of face crops of videos]" in cut
+    score, of_middle, of_whole = (text.splitlines()[3].split()[1] for text in (cut, middle, whole))
+    assert score == of_middle != of_whole
+
+
+def test_a_face_is_cut_out_of_images_and_counted_in_videos(detect, tmp_path):
     portrait = np.ascontiguousarray(skimage.data.astronaut()[..., ::-1])
     (tmp_path / "astronaut.jpg").write_bytes(by_opencv(portrait, ".jpg"))
-    clip = np.array([portrait] * 2 + [np.full_like(portrait, 90)] * 2)
-    write_clip(tmp_path / "astronaut.mp4", clip)
+    (tmp_path / "noise.png").write_bytes(by_opencv(picture()))
+    write_clip(tmp_path / "astronaut.mp4", np.array([portrait] * 2 + [np.full_like(portrait, 90)] * 2))
     write_clip(tmp_path / "nobody.mp4", stairs(10))
-    out, err = detect(clone, "--face", "--csv", tmp_path / "x.csv", "--frames-per-video", 4, tmp_path, status=1)
-    rows = rows_of(tmp_path / "x.csv")
-    image, video, nobody = (rows[str(tmp_path / name)] for name in ("astronaut.jpg", "astronaut.mp4", "nobody.mp4"))
+    names = ("astronaut.jpg", "noise.png", "astronaut.mp4", "nobody.mp4")
+    done = detect(
+        "--face", "--frames-per-video", 4, "--csv", tmp_path / "x.csv", *(tmp_path / name for name in names), status=1
+    )
+    rows = read_csv(tmp_path / "x.csv")
+    image, noise, video, nobody = (rows[str(tmp_path / name)] for name in names)
     assert (image["n_frames"], image["n_faces"], image["share_fake"]) == ("1", "1", "")
-    assert "x" in image["warnings"] and "512x512" not in image["warnings"]  # the size of the crop
+    width, height = map(int, image["warnings"].split(",")[0].split("x"))
+    assert width == height < 300  # the size of the crop, not of the picture
+    assert "JPEG, not PNG as in training" in image["warnings"]  # the format of the picture
     assert "a face crop, by a detector of whole images" in image["warnings"]
     assert (video["n_frames"], video["n_faces"]) == ("4", "2")
     assert "(2 of 4 frames)" in video["warnings"] and "face crops of a video" in video["warnings"]
-    assert (nobody["verdict"], nobody["score"], nobody["error"]) == ("", "", "no face in any of 4 frames")
-    assert "nobody.mp4: no face in any of 4 frames; not judged" in err
-    assert out.splitlines()[-1].endswith("1 not judged")
+    assert (noise["verdict"], noise["score"], noise["error"]) == ("", "", "no face found")
+    assert (nobody["verdict"], nobody["error"]) == ("", "no face in any of 4 frames")
+    assert f"{tmp_path / 'nobody.mp4'}: no face in any of 4 frames; not judged\n" in done.err
+    assert done.out.splitlines()[-1].endswith("2 not judged")
 
 
-def test_what_is_unlike_training_is_said(clone, first_answer, tmp_path):
-    gray, colour = picture(3, (128, 128)), colour_picture(4, (128, 128))
+def test_what_is_unlike_training_is_said(detect, tmp_path):
+    gray, colour = picture(200), colour_picture(70)
     exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"
+    folder = tmp_path / "asked"
+    folder.mkdir()
     for name, content in {
         "same.png": by_opencv(gray),
-        "larger.png": by_opencv(picture(3, (130, 128))),
+        "larger.png": by_opencv(picture(200, (50, 64))),
         "compressed.jpg": by_opencv(gray, ".jpg"),
         "deep.png": by_opencv(gray.astype(np.uint16) * 256),
         "clear.png": by_pillow(colour, "PNG", "RGBA"),
         "turned.png": by_pillow(colour, "PNG", exif=exif),
-        "noise.png": by_opencv(np.random.default_rng(0).integers(0, 2, (128, 128), dtype=np.uint8) * 255),
+        "noise.png": by_opencv(np.random.default_rng(0).integers(0, 2, (48, 64), dtype=np.uint8) * 255),
     }.items():
-        (tmp_path / name).write_bytes(content)
-    detect(clone, tmp_path, "--json", tmp_path / "x.json")
+        (folder / name).write_bytes(content)
+    detect(folder, "--json", tmp_path / "x.json")
     files = json.loads((tmp_path / "x.json").read_text())["files"]
     warnings = {Path(row["path"]).name: "; ".join(row["warnings"]) for row in files}
-    assert "as in training" not in warnings["same.png"]
+    assert "as in training" not in warnings["same.png"] and "grey" not in warnings["same.png"]
     for name, text in {
-        "larger.png": "128x130, not 128x128 as in training",
+        "larger.png": "64x50, not 64x48 as in training",
         "compressed.jpg": "JPEG, not PNG as in training",
         "deep.png": "16 bits a channel, reduced to 8",
         "clear.png": "transparency ignored",
-        "turned.png": "turned or mirrored as its EXIF tag asks",
+        "turned.png": "turned or mirrored as the EXIF tag asks",
         "noise.png": "of the spectrum lies outside the training range",
     }.items():
         assert text in warnings[name], name
 
 
-def test_what_cannot_be_judged_is_named_with_its_reason_and_the_rest_goes_on(clone, first_answer, tmp_path):
+def test_what_cannot_be_judged_is_named_with_its_reason_and_the_rest_goes_on(detect, tmp_path):
     folder = tmp_path / "mixed"
     (folder / "empty folder").mkdir(parents=True)
-    jpeg = by_opencv(picture(0, (128, 128)), ".jpg")
+    jpeg = by_opencv(picture(), ".jpg")
     bad = {
         "cut.jpg": (jpeg[: len(jpeg) // 2], "cut short or damaged JPEG"),
         "zero.jpg": (b"", "empty file"),
         "text.jpg": (b"hello", "not an image"),
-        "blank.png": (by_opencv(np.full((128, 128), 9, np.uint8)), "blank: every pixel is 9"),
+        "blank.png": (by_opencv(np.full((48, 64), 9, np.uint8)), "blank: every pixel is 9"),
         "tiny.png": (by_opencv(picture(0, (8, 8))), "8x8: needs two sides of at least 9"),
         "moving.gif": (by_pillow(picture(0), "GIF", save_all=True), "GIF: expected"),
         "float.tif": (by_pillow(picture(0).astype(np.float32), "TIFF"), "32 bits a channel"),
@@ -218,14 +243,15 @@ def test_what_cannot_be_judged_is_named_with_its_reason_and_the_rest_goes_on(clo
     }
     for name, (content, _) in bad.items():
         (folder / name).write_bytes(content)
-    (folder / "good.png").write_bytes(by_opencv(picture(0, (128, 128))))
+    (folder / "good.png").write_bytes(by_opencv(picture()))
     (folder / "notes.txt").write_text("of no interest in a folder")
     (folder / ".hidden.png").write_bytes(b"nor this")
     ffmpeg("-f", "lavfi", "-i", "sine=duration=1", "-c:a", "aac", str(folder / "sound.mp4"))
     os.mkfifo(tmp_path / "pipe.png")
-    named = [folder / "notes.txt", tmp_path / "nowhere.png", folder / "empty folder", tmp_path / "pipe.png"]
-    out, err = detect(clone, folder, *named, folder / "good.png", "--csv", tmp_path / "x.csv", status=1)
-    rows = rows_of(tmp_path / "x.csv")
+    long_name = tmp_path / ("x" * 300 + ".png")
+    named = [folder / "notes.txt", tmp_path / "nowhere.png", folder / "empty folder", tmp_path / "pipe.png", long_name]
+    done = detect(folder, *named, folder / "good.png", "--csv", tmp_path / "x.csv", status=1)
+    rows = read_csv(tmp_path / "x.csv")
     assert list(rows)[: len(bad) + 2] == sorted(str(folder / name) for name in (*bad, "good.png", "sound.mp4"))
     expected = {str(folder / name): reason for name, (_, reason) in bad.items()} | {
         str(folder / "sound.mp4"): "audio only",
@@ -233,40 +259,48 @@ def test_what_cannot_be_judged_is_named_with_its_reason_and_the_rest_goes_on(clo
         str(tmp_path / "nowhere.png"): "no such file or folder",
         str(folder / "empty folder"): "found no image and no video",
         str(tmp_path / "pipe.png"): "not a file",
+        str(long_name): "ile name too long",
     }
     assert {path for path, row in rows.items() if row["error"]} == set(expected)
     for path, reason in expected.items():
         assert reason in rows[path]["error"] and rows[path]["verdict"] == ""
-        assert f"{path}: {rows[path]['error']}; not judged\n" in err
+        assert f"detect_fakes.py: {path}: {rows[path]['error']}; not judged\n" in done.err
     assert rows[str(folder / "good.png")]["verdict"] in CLASS_NAMES
-    assert err.count("\n") == len(expected)
-    assert out.splitlines()[-1].endswith(f"{len(expected)} not judged")
+    assert done.err.count("\n") == len(expected)
+    assert done.out.splitlines()[-1].endswith(f"{len(expected)} not judged")
 
 
-def test_any_file_name_comes_back_from_csv_and_json(clone, first_answer, tmp_path):
+def test_any_file_name_comes_back_from_csv_and_json_and_takes_one_line(detect, tmp_path):
     names = ["new\nline.png", 'quote "a,b".png', " space .png", "é.png", "-dash.png", os.fsdecode(b"latin \xe9.png")]
     folder = tmp_path / os.fsdecode(b"folder \xff")
     folder.mkdir()
     for number, name in enumerate(names):
-        (folder / name).write_bytes(by_opencv(picture(number, (128, 128))))
-    out, _ = detect(clone, folder, "--csv", tmp_path / "x.csv", "--json", tmp_path / "x.json")
+        (folder / name).write_bytes(by_opencv(picture(number)))
+    done = detect(folder, "--csv", tmp_path / "x.csv", "--json", tmp_path / "x.json")
     expected = sorted(str(folder / name) for name in names)
-    assert list(rows_of(tmp_path / "x.csv")) == expected
+    assert list(read_csv(tmp_path / "x.csv")) == expected
     files = json.loads((tmp_path / "x.json").read_text())["files"]
     assert [row["path"] for row in files] == expected
-    assert len(out.splitlines()) == 3 + len(names) + 1  # a line each, whatever is in the name
+    assert len(done.out.splitlines()) == 3 + len(names) + 1
 
 
-def test_csv_json_and_the_terminal_say_the_same(clone, first_answer, held_out, tmp_path):
-    _, images = first_answer
-    out, _ = detect(
-        clone, "--spectra", held_out, images / "blur", images / "nowhere.png", "--csv", tmp_path / "new/x.csv",
-        "--json", tmp_path / "x.json", status=1,
-    )  # fmt: skip
-    written = json.loads((tmp_path / "x.json").read_text())
-    rows = rows_of(tmp_path / "new/x.csv")
-    assert (written["experiment"], written["built_in_sample"]) == ("faces_hq", True)
-    assert written["calibration"]["n_held_out"]["real"] == written["calibration"]["n_held_out"]["fake"] > 40
+def test_half_is_fake(detect, trained, monkeypatch):
+    for score, verdict in ((0.5, "fake"), (0.4999, "real")):
+        monkeypatch.setattr(FakeDetector, "score", lambda self, spectrum: score)
+        assert f"{verdict}  0.500  " in detect(trained / "images/real/000.png").out
+
+
+def test_csv_json_and_the_terminal_say_the_same(detect, trained, tmp_path):
+    asked = (trained / "images/fake", tmp_path / "nowhere.png", trained / "images/real/000.png")
+    done = detect(*asked, "--csv", tmp_path / "new/x.csv", "--json", tmp_path / "x.json", status=1)
+    written, rows = json.loads((tmp_path / "x.json").read_text()), read_csv(tmp_path / "new/x.csv")
+    assert (written["experiment"], written["built_in_sample"]) == ("faces_hq", False)
+    assert (written["classifier"], written["sources"]) == (LINEAR, {"real": 12, "fake": 12})
+    calibration = written["calibration"]
+    assert calibration["n_held_out"] == {"real": 12, "fake": 12} and calibration["n_folds"] == 5
+    right = calibration["n_right"]
+    assert f"held out in 5 folds; there {right['real']} of 12 real and {right['fake']} of 12 fake images" in done.out
+    assert [row["path"] for row in written["files"]] == list(rows)
     for row in written["files"]:
         assert list(row) == COLUMNS
         line = rows[row["path"]]
@@ -274,103 +308,147 @@ def test_csv_json_and_the_terminal_say_the_same(clone, first_answer, held_out, t
             assert line["error"] == row["error"] and row["verdict"] is None
             continue
         assert float(line["score"]) == row["score"] and row["verdict"] == line["verdict"]
-        assert row["verdict"] == CLASS_NAMES[row["score"] >= 0.5]
+        assert row["verdict"] == CLASS_NAMES[row["score"] >= 0.5] == Path(row["path"]).parent.name
         assert line["warnings"] == "; ".join(row["warnings"])
-        assert f"{row['verdict']}  {row['score']:.3f}  {row['path']}" in out
-    assert len(rows) == len(written["files"])
+        assert f"{row['verdict']}  {row['score']:.3f}  {row['path']}  [{line['warnings']}]\n" in done.out
+    assert done.out.endswith("\n12 fake, 1 real, 1 not judged\n")
 
 
-def test_one_thread_and_many_give_the_same_and_each_file_once(clone, first_answer, tmp_path):
-    _, images = first_answer
+def test_one_thread_and_many_give_the_same_and_each_file_once(detect, trained, tmp_path):
+    asked = (trained / "images/fake", trained / "images/fake/003.png", trained / "images/fake")
     for n_threads in (1, 4):
-        asked = (images / "blur", images / "blur/brick_00.png", images / "blur")
-        detect(clone, *asked, "--n-threads", n_threads, "--csv", tmp_path / f"{n_threads}.csv")
+        detect(*asked, "--n-threads", n_threads, "--csv", tmp_path / f"{n_threads}.csv")
     assert (tmp_path / "1.csv").read_bytes() == (tmp_path / "4.csv").read_bytes()
-    assert len(rows_of(tmp_path / "1.csv")) == len(list((images / "blur").iterdir()))
+    assert len(read_csv(tmp_path / "1.csv")) == 12
 
 
-def test_figures_are_drawn_for_all_that_was_judged(clone, first_answer, tmp_path):
+def test_a_figure_of_each_file_shows_it_over_the_training_spectra(detect, trained, tmp_path, monkeypatch):
+    drawn = {}
+    draw = plots.judged_figure
+    monkeypatch.setattr(
+        plots, "judged_figure", lambda path, *others: (drawn.update({path.name: others}), draw(path, *others))
+    )
     for folder, seed in (("a", 0), ("b", 1)):
         (tmp_path / folder).mkdir()
-        (tmp_path / folder / "same $name$.png").write_bytes(by_opencv(picture(seed, (128, 128))))
-    write_clip(tmp_path / "clip.mp4", np.array([picture(seed, (128, 128)) for seed in range(3)]))
-    out, _ = detect(
-        clone, tmp_path, tmp_path / "nowhere.png", "--plot", "--output-dir", tmp_path / "figures",
-        "--face-detector", "centre", status=1,
-    )  # fmt: skip
-    figures = [matplotlib.image.imread(path) for path in (tmp_path / "figures").iterdir()]
-    assert len(figures) == 3 and all(figure.std() > 0.05 for figure in figures)
-    assert not any(np.array_equal(figures[0], other) for other in figures[1:])
-    assert f"figures: {tmp_path / 'figures'}" in out
+        (tmp_path / folder / "same $name$.png").write_bytes(by_opencv(picture(seed)))
+    asked = (tmp_path / "a", tmp_path / "b", tmp_path / "nowhere.png")
+    done = detect(*asked, "--plot", "--output-dir", tmp_path / "figures", "--csv", tmp_path / "x.csv", status=1)
+    assert sorted(drawn) == sorted(path.name for path in (tmp_path / "figures").iterdir()) and len(drawn) == 2
+    assert f"figures: {tmp_path / 'figures'}\n" in done.out
+    detector = load_detector(trained / "judge", n_threads=1)
+    dataset, score = detector.dataset, read_csv(tmp_path / "x.csv")[str(tmp_path / "a/same $name$.png")]["score"]
+    _, _, bands, spectrum, evidence, title = next(
+        others for others in drawn.values() if np.allclose(others[3], detector.spectrum(picture(0)))
+    )
+    for label in (REAL, FAKE):
+        quantiles = np.percentile(dataset.spectra[dataset.labels == label], (5, 50, 95), axis=0)
+        assert np.allclose(bands[label], quantiles)
+    assert np.array_equal(evidence, detector.evidence(spectrum))
+    assert title == f"same $name$.png: real, score {float(score):.3f}"
 
 
-def test_spectra_of_the_data_set_go_before_those_of_the_sample(clone, judge, tmp_path):
-    own = clone / "data/spectra/celeba.npz"
-    save_spectra_file(own, judge.known._replace(experiment="celeba", is_sample=False))
-    (tmp_path / "x.png").write_bytes(by_opencv(picture(0, (128, 128))))
-    try:
-        out, _ = detect(clone, "--experiment", "celeba", tmp_path / "x.png")
-    finally:
-        own.unlink()
-    assert "judge: celeba:" in out and "built-in sample" not in out
+def test_the_last_run_on_the_data_goes_before_that_on_the_sample(detect, trained, tmp_path):
+    saved = tmp_path / "repository/data/spectra"
+    detector = load_detector(trained / "judge", n_threads=1)
+    asked = ("--experiment", "celeba", trained / "images/real/000.png")
+    complaint = detect(*asked, status=2).err
+    assert "data/spectra/celeba.safetensors: no such file; run `python train_celeba.py` first" in complaint
+    save_detector(saved / "built_in_sample_celeba.safetensors", "celeba", LINEAR, detector.dataset)
+    assert "judge: celeba: SVM (kernel linear, C 1.0) on real 12, fake 12\n" in detect(*asked).out
+    save_detector(saved / "celeba.safetensors", "celeba", LINEAR | {"C": 2.0}, detector.dataset)
+    assert "judge: celeba: SVM (kernel linear, C 2.0)" in detect(*asked).out
 
 
-def test_a_data_set_that_was_not_trained_on_yet_is_no_reason_to_take_the_sample(clone, tmp_path, monkeypatch):
-    monkeypatch.setattr(detect_fakes, "REPOSITORY", tmp_path)
-    (tmp_path / "data/celeba").mkdir(parents=True)
-    with pytest.raises(detect_fakes.ExperimentError, match="run `python train_celeba.py` first"):
-        detect_fakes.make_sample_spectra("celeba")
-
-
-def test_saved_spectra_judge_alike_elsewhere(clone, first_answer, tmp_path):
-    _, images = first_answer
-    asked = images / "blur/brick_00.png"
-    said, _ = detect(clone, asked, "--save-spectra", tmp_path / "to a friend.npz")
-    elsewhere, _ = detect(clone, asked, "--spectra", tmp_path / "to a friend.npz", "--experiment", "celeba")
-    assert said.splitlines()[-1] == elsewhere.splitlines()[-1]
-    assert "to a friend.npz: the spectra of this judge" in said
-
-
-def test_wrong_calls_end_in_one_sentence(clone, first_answer, tmp_path):
-    (tmp_path / "junk.npz").write_bytes(b"junk")
-    for status, *arguments in (
-        (2,),
-        (2, "x.png", "--no-such-flag"),
-        (2, "x.png", "--experiment", "mnist"),
-        (2, "x.png", "--frames-per-video", 0),
-        (2, "x.png", "--spectra", tmp_path / "nowhere.npz"),
-        (1, "x.png", "--spectra", tmp_path / "junk.npz"),
-        (1, "x.png", "--csv", tmp_path / "junk.npz/x.csv"),
-    ):
-        out, err = detect(clone, *arguments, status=status)
-        assert err.count("\n") == 1 and err.startswith("detect_fakes.py: "), (arguments, err)
-        assert "not judged" not in out + err
+def test_saved_spectra_judge_alike_elsewhere(detect, trained, tmp_path):
+    (tmp_path / "x.png").write_bytes(by_opencv(picture(200)))
+    said = detect(tmp_path / "x.png", "--save-spectra", tmp_path / "to a friend").out.splitlines()
+    elsewhere = detect(tmp_path / "x.png", "--spectra", tmp_path / "to a friend", "--experiment", "celeba").out
+    assert said[3] == f"{tmp_path / 'to a friend'}: the spectra of this judge"
+    assert [*said[:3], *said[4:]] == elsewhere.splitlines()
+    assert (tmp_path / "to a friend").read_bytes() == (trained / "judge").read_bytes()
 
 
 @pytest.mark.parametrize(
-    "flags",
-    ["--face-margin nan", "--face-margin 0", "--n-threads 0", "--seed -1", "--csv .", "--csv same --json same",
-     "--save-spectra same --csv same"],
-)  # fmt: skip
-def test_values_that_cannot_be_are_refused_before_anything_is_done(flags, tmp_path, monkeypatch):
+    "words, reason",
+    [
+        ("", "PATHS"),
+        ("x.png --no-such-flag", "--no-such-flag"),
+        ("x.png --experiment mnist", "mnist"),
+        ("x.png --frames-per-video 0", "FRAMES_PER_VIDEO is 0"),
+        ("x.png --face-margin nan", "FACE_MARGIN is nan"),
+        ("x.png --spectra nowhere", "nowhere: no such file"),
+        ("x.png --csv .", "a folder"),
+        ("x.png --csv same --json same", "named twice"),
+        ("x.png --save-spectra same --csv same", "named twice"),
+        ("x.png --csv x.png", "x.png: is read"),
+        ("x.png --json link.png", "link.png: is read"),
+        ("nowhere.png --save-spectra judge --spectra judge", "judge: is read"),
+        ("folder --csv new.csv --json folder/y.png", "y.png: is read"),
+    ],
+)
+def test_a_wrong_call_ends_in_status_2_and_one_sentence_before_anything_is_done(
+    words, reason, call, trained, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
-    settings = detect_fakes.read_settings("detect_fakes", ["x.png", *flags.split()], ("paths", ""))
-    with pytest.raises(detect_fakes.UsageError):
-        detect_fakes.check_settings(settings)
+    Path("folder").mkdir()
+    for name in ("x.png", "folder/y.png"):
+        Path(name).write_bytes(by_opencv(picture()))
+    Path("link.png").symlink_to("x.png")
+    Path("judge").write_bytes((trained / "judge").read_bytes())
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    done = call("detect_fakes", *words.split())
+    assert (done.status, done.out) == (2, "") and reason in done.err
+    assert done.err.startswith("detect_fakes.py: ") and done.err.count("\n") == 1
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
-def test_an_interrupted_run_leaves_no_half_of_a_file(clone, first_answer, tmp_path):
+def test_a_table_that_cannot_be_written_is_known_before_anything_is_judged(detect, trained, tmp_path):
+    (tmp_path / "file").touch()
+    done = detect(trained / "images", "--csv", tmp_path / "file/x.csv", status=1)
+    assert done.out == "" and done.err.count("\n") == 1 and str(tmp_path / "file") in done.err
+
+
+def run_script(clone, *words, **options):
+    """Start the script in a process of its own, with Python's usual buffers, and a terminal that knows ASCII only."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    environment["PYTHONIOENCODING"] = "ascii"
+    command = [sys.executable, clone / "detect_fakes.py", *words]
+    return subprocess.Popen(
+        list(map(str, command)), text=True, stdout=subprocess.PIPE, env=environment, **options
+    )
+
+
+def test_in_one_pipe_each_line_is_whole_and_stands_where_its_file_does(clone, trained, tmp_path):
+    for name in ("é.png", "real.png"):
+        (tmp_path / name).write_bytes(by_opencv(picture()))
+    names = ("nowhere.png", "é.png", "nor here.png", "real.png", "nor there.png")
+    script = run_script(clone, "--spectra", trained / "judge", *names, cwd=tmp_path, stderr=subprocess.STDOUT)
+    lines = script.communicate()[0].splitlines()
+    assert script.returncode == 1
+    assert [line.split(":")[0] for line in lines[:3]] == ["judge", "any size", "score"]
+    scores = [line.split()[1] for line in (lines[4], lines[6])]
+    trained_on = "[a training image: the verdict only repeats what was said of it]"
+    assert lines[3:] == [
+        "detect_fakes.py: nowhere.png: no such file or folder; not judged",
+        f"real  {scores[0]}  \\xe9.png  {trained_on}",
+        "detect_fakes.py: nor here.png: no such file or folder; not judged",
+        f"real  {scores[1]}  real.png  {trained_on}",
+        "detect_fakes.py: nor there.png: no such file or folder; not judged",
+        "0 fake, 2 real, 3 not judged",
+    ]
+
+
+def test_an_interrupted_run_leaves_no_half_of_a_file(clone, trained, tmp_path):
     (tmp_path / "images").mkdir()
     large = by_opencv(picture(0, (700, 700), blur=0.5))
     for number in range(400):
         (tmp_path / f"images/{number:03}.png").write_bytes(large)
     (tmp_path / "x.csv").write_text("of the last run")
-    command = [sys.executable, "-u", clone / "detect_fakes.py", tmp_path / "images", "--csv", tmp_path / "x.csv",
-               "--json", tmp_path / "x.json"]  # fmt: skip
-    process = subprocess.Popen(
-        list(map(str, command)), cwd=clone, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    for line in process.stdout:
+    process = run_script(
+        clone, "--spectra", trained / "judge", tmp_path / "images", "--csv", tmp_path / "x.csv", "--json",
+        tmp_path / "x.json", stderr=subprocess.PIPE,
+    )  # fmt: skip
+    for line in process.stdout:  # each comes when its file is judged, not in the end
         if ".png" in line:
             break
     time.sleep(0.05)
@@ -382,23 +460,7 @@ def test_an_interrupted_run_leaves_no_half_of_a_file(clone, first_answer, tmp_pa
     assert (tmp_path / "x.csv").read_text() == "of the last run"
 
 
-def test_ten_thousand_files_take_no_more_memory_than_a_few(judge, tmp_path):
-    (tmp_path / "x.png").write_bytes(by_opencv(picture(0, (128, 128))))
-    for number in range(600):
-        os.link(tmp_path / "x.png", tmp_path / f"{number:04}.png")
-    settings = SimpleNamespace(csv=tmp_path / "x.csv", json=tmp_path / "x.json", plot=False, face=False, n_threads=1)
-    peaks = []
-    for n_files in (100, 600):
-        files = detect_fakes.list_files([str(tmp_path)])[:n_files]
-        tracemalloc.start()
-        counts = detect_fakes.judge_all(files, judge, settings)
-        peaks.append(tracemalloc.get_traced_memory()[1])
-        tracemalloc.stop()
-        assert sum(counts.values()) == n_files and counts[None] == 0
-    assert peaks[1] < peaks[0] + 1_000_000
-
-
 def test_help_answers_before_scikit_learn_is_loaded(clone):
-    code = "import sys, detect_fakes; print([name for name in sys.modules if name in ('sklearn', 'matplotlib')])"
+    code = "import sys, detect_fakes; print([name for name in ('sklearn', 'matplotlib') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=clone, capture_output=True, text=True)
     assert done.stdout.strip() == "[]"

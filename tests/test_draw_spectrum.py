@@ -7,66 +7,79 @@ import sys
 import matplotlib.image
 import numpy as np
 import pytest
+from pictures import by_opencv
 
-from draw_spectrum import figure_name, highest_frequencies
-from deepfake_spectra.settings import REPOSITORY
-from deepfake_spectra.opencv import cv2
+from deepfake_spectra import plots
+from deepfake_spectra.files import figure_name
+from draw_spectrum import highest_frequencies
+from radial_spectrum import log_power_plane, radial_spectrum
+
+AWKWARD_NAMES = ("-dash, é\nand $\\frac$.png", os.fsdecode(".中文 ".encode() + b"\xff"), "#" * 240)
 
 
 def noise(height, width, seed=0):
+    """Return grey noise."""
     return np.random.default_rng(seed).integers(0, 256, (height, width), dtype=np.uint8)
 
 
 def write(path, gray):
     """Write a grey PNG under any name, also one that OpenCV would not open."""
     path.parent.mkdir(exist_ok=True)
-    path.write_bytes(cv2.imencode(".png", gray)[1].tobytes())
+    path.write_bytes(by_opencv(gray))
     return path
 
 
-def draw(folder, *arguments):
-    """Run the script in a folder as a user does; figures go to its sub-folder `drawn`."""
-    command = [sys.executable, REPOSITORY / "draw_spectrum.py", "--output-dir", "drawn", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+@pytest.fixture
+def draw(call, tmp_path, monkeypatch):
+    """Return a function that runs the script in `tmp_path`; figures go to its sub-folder `drawn`."""
+    monkeypatch.chdir(tmp_path)
+    return lambda *words: call("draw_spectrum", "--output-dir", tmp_path / "drawn", *words)
 
 
 def figures(folder):
-    return sorted((folder / "drawn").iterdir()) if (folder / "drawn").exists() else []
+    """Return the paths of the figures, as the script prints them."""
+    return sorted(map(str, (folder / "drawn").iterdir())) if (folder / "drawn").exists() else []
 
 
-AWKWARD_NAMES = [
-    "-dash and é.png",
-    "line\nbreak.png",
-    "$\\frac$.png",
-    ".中文",
-    "#" * 240,
-    os.fsdecode(b"no utf-8 \xff"),
-]
-
-
-def test_every_name_is_drawn_once_under_a_name_that_is_safe_everywhere(tmp_path):
+def test_every_name_is_drawn_once_under_a_name_that_is_safe_everywhere(clone, tmp_path):
     for seed, name in enumerate(AWKWARD_NAMES):
         write(tmp_path / name, noise(16, 20, seed))
-    done = draw(tmp_path, "--", *AWKWARD_NAMES)
+    command = [sys.executable, clone / "draw_spectrum.py", "--output-dir", "drawn", "--", *AWKWARD_NAMES, AWKWARD_NAMES[1]]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     names = [figure_name(tmp_path / name) for name in AWKWARD_NAMES]
     assert done.stdout.splitlines() == [str(tmp_path / "drawn" / name) for name in names]
-    assert len(figures(tmp_path)) == len(AWKWARD_NAMES)
-    for figure in figures(tmp_path):
-        assert figure.name.isprintable() and " " not in figure.name and figure.name[0] not in "-."
-        pixels = matplotlib.image.imread(figure)
-        assert pixels.shape[1] == 2160 and pixels.std() > 0.1  # 7.2 inches at 300 dots; something is drawn
+    assert figures(tmp_path) == sorted(done.stdout.splitlines())
+    assert all(name.isprintable() and " " not in name and name[0] not in "-." for name in names)
+    pixels = [matplotlib.image.imread(figure) for figure in figures(tmp_path)]
+    assert all(image.shape[1] == 2160 and image.std() > 0.1 for image in pixels)  # 7.2 inches at 300 dots
 
 
-def test_images_of_one_name_in_two_folders_or_formats_get_two_figures(tmp_path):
+def test_images_of_one_name_in_two_folders_or_formats_get_two_figures(draw, tmp_path, monkeypatch):
+    monkeypatch.setattr(plots, "image_figure", lambda path, *others: path.touch())
+    (tmp_path / "drawn").mkdir()
     paths = [write(tmp_path / name, noise(16, 16)) for name in ("a/face.png", "b/face.png", "b/face.jpg")]
-    done = draw(tmp_path, *map(str, paths))
-    assert done.returncode == 0 and len(figures(tmp_path)) == 3
-    assert draw(tmp_path / "a", "--output-dir", "../drawn", "face.png").returncode == 0
-    assert len(figures(tmp_path)) == 3
+    assert draw(*paths).status == 0 and len(figures(tmp_path)) == 3
+    monkeypatch.chdir(tmp_path / "a")
+    assert draw("face.png").status == 0 and len(figures(tmp_path)) == 3
 
 
-def test_what_cannot_be_drawn_is_named_in_a_sentence_and_the_rest_is_drawn(tmp_path):
+@pytest.mark.parametrize("convention", ["published", "centred"])
+def test_the_figure_is_of_the_image_its_spectra_and_its_highest_frequencies(draw, tmp_path, monkeypatch, convention):
+    drawn = []
+    monkeypatch.setattr(plots, "image_figure", lambda *arguments: drawn.append(arguments))
+    gray = noise(31, 48)
+    path = write(tmp_path / "face.png", gray)
+    assert draw("face.png", "--convention", convention, "--cut-off", 0.7).status == 0
+    [(figure, image, plane, spectrum, named, highest, cut_off, title)] = drawn
+    assert figure == tmp_path / "drawn" / figure_name(path)
+    assert np.array_equal(image, gray) and np.array_equal(plane, log_power_plane(gray))
+    assert np.array_equal(spectrum, radial_spectrum(gray, convention)) and (named, cut_off) == (convention, 0.7)
+    assert np.array_equal(highest, highest_frequencies(gray, 0.7))
+    assert title == "face.png, 48 × 31 pixels"
+
+
+def test_what_cannot_be_drawn_is_named_in_a_sentence_and_the_rest_is_drawn(draw, tmp_path):
     whole = write(tmp_path / "whole.png", noise(9, 40)).read_bytes()
     (tmp_path / "cut short.png").write_bytes(whole[:200])
     (tmp_path / "text.jpg").write_text("no image")
@@ -76,42 +89,33 @@ def test_what_cannot_be_drawn_is_named_in_a_sentence_and_the_rest_is_drawn(tmp_p
     reasons = {"cut short.png": "cut short or damaged PNG", "text.jpg": "damaged header", "empty.png": "empty file",
                "small.png": "40x8", "blank\\n.png": "blank: every pixel is 7", "missing.png": "No such file",
                ".": "Is a directory"}  # fmt: skip
-    done = draw(tmp_path, *(name.replace("\\n", "\n") for name in reasons), "whole.png")
-    sentences = done.stderr.splitlines()
-    assert done.returncode == 1 and len(sentences) == len(reasons)
-    for sentence, (name, reason) in zip(sentences, reasons.items()):
+    done = draw(*(name.replace("\\n", "\n") for name in reasons), "whole.png")
+    assert done.status == 1
+    for sentence, (name, reason) in zip(done.err.splitlines(), reasons.items(), strict=True):
         assert sentence.startswith(f"draw_spectrum.py: {name}: ") and reason in sentence
-    assert [str(figure) for figure in figures(tmp_path)] == done.stdout.splitlines() == [
-        str(tmp_path / "drawn" / figure_name(tmp_path / "whole.png"))
-    ]  # fmt: skip
+    assert figures(tmp_path) == done.out.splitlines() == [str(tmp_path / "drawn" / figure_name(tmp_path / "whole.png"))]
 
 
 @pytest.mark.parametrize(
-    "arguments, words",
+    "words, reason",
     [
         ([], "IMAGES"),
-        (["a.png", "--cut-off", "1.5"], "--cut-off 1.5"),
+        (["a.png", "--cut-off", "1.5"], "CUT_OFF is 1.5"),
         (["a.png", "--convention", "central"], "'central'"),
         (["-a.png"], "IMAGES"),
     ],
 )
-def test_a_wrong_call_ends_in_status_2_and_one_sentence(tmp_path, arguments, words):
-    done = draw(tmp_path, *arguments)
-    assert done.returncode == 2 and done.stdout == "" and figures(tmp_path) == []
-    assert done.stderr.count("\n") == 1 and words in done.stderr
+def test_a_wrong_call_ends_in_status_2_and_one_sentence(draw, tmp_path, words, reason):
+    done = draw(*words)
+    assert (done.status, done.out, figures(tmp_path)) == (2, "", [])
+    assert done.err.count("\n") == 1 and reason in done.err
 
 
-def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):
+def test_a_folder_that_cannot_be_made_is_one_sentence(draw, tmp_path):
     write(tmp_path / "a.png", noise(16, 16))
-    (tmp_path / "drawn").touch()
-    done = draw(tmp_path, "a.png")
-    assert done.returncode == 1 and done.stderr.count("\n") == 1 and "drawn" in done.stderr
-
-
-def test_a_large_image_in_the_other_convention_is_drawn(tmp_path):
-    write(tmp_path / "large.png", noise(4100, 1001))
-    done = draw(tmp_path, "--convention", "centred", "large.png")
-    assert (done.returncode, done.stderr) == (0, "") and len(figures(tmp_path)) == 1
+    (tmp_path / "file").touch()
+    done = draw("a.png", "--output-dir", "file/drawn")
+    assert (done.status, done.out) == (1, "") and done.err.count("\n") == 1 and "file" in done.err
 
 
 @pytest.mark.parametrize("shape", [(32, 32), (31, 33), (24, 40)])

@@ -1,229 +1,390 @@
 """The CelebA experiment: the published numbers from the published features, and controls that have nothing to find."""
 
 import csv
-import json
 import pickle
+import re
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-from pictures import write_source
+from conftest import real_data
+from outputs import results_of, rows_where, table_lines
+from pictures import by_opencv, picture, write_source
+from safetensors import safe_open
+from sklearn.linear_model import LogisticRegression
+from sklearn.svm import SVC
 
 import train_celeba
-from deepfake_spectra.sample.build import photograph_of
-from deepfake_spectra.experiment_data import ExperimentData
-from deepfake_spectra.results import ROW_KEYS
-from deepfake_spectra.settings import read_settings
 from deepfake_spectra.alterations import alter
+from deepfake_spectra.dataset import (
+    BUILT_IN_SAMPLE, FAKE, IMAGES, PUBLISHED_FEATURES, REAL, Feature, ImageFolder, SpectrumDataset
+)  # fmt: skip
 from deepfake_spectra.image_files import read_gray
+from deepfake_spectra.image_spectra import load_spectra
 from deepfake_spectra.opencv import cv2
-from radial_spectrum import normalise_by_first, radial_spectrum, resample_spectrum
-from deepfake_spectra.image_spectra import FAKE, REAL, Features, SpectrumDataset, load_spectra
+from deepfake_spectra.results import ROW_KEYS
+from deepfake_spectra.sample.build import photograph_of
+from deepfake_spectra.settings import read_settings
 from deepfake_spectra.splits import random_splits
+from radial_spectrum import normalise_by_first, radial_spectrum, resample_spectrum
 
-SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
-RELEASED = SHARED_DATA / "published_features" / "celeba_low_1000.pkl"
-FAKES_ALTERED = ["untouched", "crop 104x128", "resize 178x218", "jpeg 50", "blur 0.5"]
-BOTH_ALTERED = ["as they are", "crop 128x128", "crop 128x128 + jpeg 75", "crop 128x128 + jpeg 50"]
+CLASSIFIERS = ("svm_linear", "svm_rbf", "svm_poly", "logistic_regression")
+FAST = ("--n-splits", 1, "--fakes-altered", "blur 2", "--both-altered")
+OUTPUTS = ["accuracy.csv", "accuracy.md", "files.txt", "results.json", "spectrum.png"]
+
+# PAPER.md, per cent at 2000 images: the linear SVM, RBF, polynomial, logistic regression, k-means
+PAPER = ("100", "", "", "100", "96")
+NOTEBOOK = ("99.95", "100", "98.55", "99.75", "")
+PAPER_SOURCES = {"img_align_celeba": REAL, "dataset_celebA": FAKE}
+PAPER_FEATURE = Feature("published", "none", "float64", "", n_bins=80, normalise=True)
 
 
-def train(clone, *flags, status=0):
-    """Run the script in a copy of the repository; return what it printed, or its sentence on stderr."""
+def run_script(clone, *flags):
+    """Run the script of a copy of the repository, as a user does; return what it printed."""
     command = [sys.executable, clone / "train_celeba.py", *map(str, flags)]
     done = subprocess.run(command, cwd=clone, capture_output=True, text=True, encoding="utf-8")
-    assert (done.returncode, bool(done.stderr)) == (status, bool(status)), done.stderr
-    return done.stdout if not status else done.stderr
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
 
 
-def results_of(folder):
-    """Return the results file, where a NaN would be an error."""
-    text = (folder / "celeba_results.json").read_text(encoding="utf-8")
-    return json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} in the results"))
-
-
-def means(results, **keys):
-    """Return {condition or number of images: {(classifier, protocol): mean accuracy}} of the rows with these keys."""
+def accuracies(results, table):
+    """Return {condition: {classifier: mean accuracy}} of a table, of the sample sizes at 48 images by splits."""
     found = {}
-    for row in results["rows"]:
-        if row["metric"] == "accuracy" and all(row[key] == value for key, value in keys.items()):
-            line = found.setdefault(row["condition"] or row["n_samples"], {})
-            line[row["classifier"], row["protocol"]] = row["mean"]
+    for row in rows_where(results, table=table, metric="accuracy"):
+        if row["protocol"] != "all_rows" and (table != "sample_sizes" or row["n_samples"] == 48):
+            found.setdefault(row["condition"], {})[row["classifier"]] = row["mean"]
     return found
 
 
-def settings_of(*flags):
-    """Return the script's settings."""
-    return read_settings("train_celeba", list(flags))
-
-
-def make_dataset(spectra, labels, sources=None, groups=None):
-    """Return a dataset of spectra, with a source for each class and each image its own group unless told otherwise."""
-    sources = np.array(["real", "fake"])[labels] if sources is None else np.array(sources)
-    paths = [str(row) for row in range(len(labels))]
-    return SpectrumDataset(spectra, labels, sources, np.array(paths if groups is None else groups), paths, headers=None)
-
-
 @pytest.fixture(scope="module")
-def sample_run(clone, tmp_path_factory):
-    """Return the output folder of a run without data, and what it printed."""
-    folder = tmp_path_factory.mktemp("sample_run")
-    printed = train(clone, "--output-dir", folder)
-    return folder / "built_in_sample", printed
+def few(tmp_path_factory):
+    """Return a folder of 24 images of each of the default sources; the fakes are smaller, and a little smoother."""
+    folder = tmp_path_factory.mktemp("data") / "celeba"
+    write_source(folder / "img_align_celeba", 24, (54, 44))
+    write_source(folder / "dataset_celebA", 24, (40, 40), first_seed=100, blur=1.2)
+    return folder
 
 
-@pytest.fixture(scope="module")
-def published_run(clone, tmp_path_factory):
-    """Return the output folder of a run on the authors' features, and what it printed."""
-    if not RELEASED.exists():
-        pytest.skip(f"{RELEASED} is not here")
-    folder = tmp_path_factory.mktemp("published_run")
-    printed = train(clone, "--published-features", RELEASED, "--output-dir", folder)
-    return folder / "published_features", printed
+@pytest.fixture
+def train(call, drawn):
+    """Return a function that runs the script in this process without figures, and gives what it printed."""
+
+    def train(*flags):
+        done = call("train_celeba", *flags)
+        assert (done.status, done.err) == (0, "")
+        return done.out
+
+    return train
 
 
-# --- the authors' features
+# --- the paper's values
+
+
+def test_the_constants_are_the_papers():
+    assert train_celeba.PAPER_SOURCES == PAPER_SOURCES and train_celeba.PAPER_FEATURE == PAPER_FEATURE
+    settings = vars(read_settings("train_celeba", []))
+    assert settings | {
+        "sample_sizes": (2000,), "test_share": 0.2, "n_splits": 10, "svm_c": 1.0, "rbf_c": 6.37, "rbf_gamma": 0.86,
+        "poly_gamma": "auto", "logistic_max_iter": 1000, "convention": "published", "precision": "float64",
+        "n_bins": 80, "data_dir": None, "published_features": None, "real_sources": ("img_align_celeba",),
+        "fake_sources": ("dataset_celebA",), "fakes_altered": ("crop 104x128", "resize 178x218", "jpeg 50", "blur 0.5"),
+        "both_altered": ("crop 128x128", "crop 128x128 + jpeg 75", "crop 128x128 + jpeg 50"),
+    } == settings  # fmt: skip
+
+
+EDITED = ("--svm-c", 3, "--rbf-c", 5, "--rbf-gamma", 0.25, "--poly-gamma", "scale", "--logistic-max-iter", 77)
 
 
 @pytest.mark.parametrize(
-    "classifier, protocol, expected, tolerance",
-    [
-        ("svm_linear", "published", 0.9995, 0.001),
-        ("svm_rbf", "published", 1, 0.0005),
-        ("svm_poly", "published", 0.987, 0.004),
-        ("logistic_regression", "published", 0.997, 0.002),
-        ("k_means", "published", 0.964, 0.002),
-        ("k_means", "held_out", 0.964, 0.01),
-        ("majority_class", "published", 0.5, 0),
-    ],
+    "flags, C, rbf_c, rbf_gamma, poly_gamma, max_iter",
+    [((), 1.0, 6.37, 0.86, "auto", 1000), (EDITED, 3.0, 5.0, 0.25, "scale", 77)],
 )
-def test_the_authors_features_give_the_published_numbers(published_run, classifier, protocol, expected, tolerance):
-    found = means(results_of(published_run[0]), table="sample_sizes")[2000]
-    assert abs(found[classifier, protocol] - expected) <= tolerance
+def test_the_classifiers_are_the_papers_and_follow_their_settings(
+    train, few, monkeypatch, flags, C, rbf_c, rbf_gamma, poly_gamma, max_iter
+):
+    given, score_classifiers = [], train_celeba.score_classifiers
+
+    def note(dataset, splits, classifiers, *arguments, **keys):
+        given.append(classifiers)
+        return score_classifiers(dataset, splits, classifiers, *arguments, **keys)
+
+    monkeypatch.setattr(train_celeba, "score_classifiers", note)
+    train("--data-dir", few, "--sample-sizes", 48, *FAST, *flags)
+    assert len(given) == 4  # the table, untouched, altered, as they are
+    for classifiers in given:
+        linear, rbf, poly, logistic = classifiers.values()
+        assert tuple(classifiers) == CLASSIFIERS and all(isinstance(svm, SVC) for svm in (linear, rbf, poly))
+        assert (linear.kernel, linear.C) == ("linear", C)
+        assert (rbf.kernel, rbf.C, rbf.gamma) == ("rbf", rbf_c, rbf_gamma)
+        assert (poly.kernel, poly.C, poly.gamma, poly.degree, poly.coef0) == ("poly", C, poly_gamma, 3, 0)
+        assert isinstance(logistic, LogisticRegression) and (logistic.solver, logistic.C) == ("liblinear", 1.0)
+        assert (logistic.max_iter, logistic.fit_intercept) == (max_iter, True)
 
 
-def test_the_papers_and_the_notebooks_rows_stand_below_ours(published_run):
-    ours, paper, notebook = (published_run[0] / "celeba_accuracy.md").read_text().split("\n| 2000 ")[1].splitlines()[:3]
-    assert paper.replace(" ", "") == "|paper||100|||100|96|||"
-    assert notebook.replace(" ", "") == "|authors'notebook||99.95|100|98.55|99.75||||"
+def make_dataset(spectra, labels, sources=None, groups=None, **changes):
+    """Return a data set of spectra, of the paper's sources and each image its own group, unless told otherwise."""
+    sources = np.array(list(PAPER_SOURCES))[labels] if sources is None else np.array(sources)
+    paths = [str(row) for row in range(len(labels))]
+    groups = np.array(paths if groups is None else groups)
+    return SpectrumDataset(spectra, labels, sources, groups, paths, **{"feature": PAPER_FEATURE} | changes)
 
 
-def test_the_authors_features_have_no_headers_and_no_controls(published_run):
-    assert "controls left out: they need images" in published_run[1] and "headers" not in published_run[1]
-    assert sorted(path.name for path in published_run[0].iterdir()) == [
-        f"celeba_{name}" for name in ("accuracy.csv", "accuracy.md", "files.txt", "results.json", "spectrum.png")
+ONE_EACH = (np.zeros((2, 3)), np.array([REAL, FAKE]))
+
+
+@pytest.mark.parametrize(
+    "dataset, stand",
+    [
+        (make_dataset(*ONE_EACH, origin=IMAGES), True),
+        (make_dataset(*ONE_EACH, ["real", "fake"], origin=PUBLISHED_FEATURES), True),
+        (make_dataset(*ONE_EACH, feature=replace(PAPER_FEATURE, convention="published_2019")), True),
+        (make_dataset(*ONE_EACH, origin=BUILT_IN_SAMPLE), False),
+        (make_dataset(*ONE_EACH, ["img_align_celeba", "other_gan"]), False),
+        (make_dataset(np.zeros((2, 3)), np.array([FAKE, REAL]), list(PAPER_SOURCES)), False),
+        (make_dataset(*ONE_EACH, feature=replace(PAPER_FEATURE, n_bins=300)), False),
+        (make_dataset(*ONE_EACH, feature=replace(PAPER_FEATURE, normalise=False)), False),
+        (make_dataset(*ONE_EACH, feature=replace(PAPER_FEATURE, convention="centred")), False),
+        (make_dataset(*ONE_EACH, feature=replace(PAPER_FEATURE, alteration="jpeg 75")), False),
+    ],
+    ids="images features 2019 sample source class bins normalise convention alteration".split(),
+)
+def test_published_numbers_stand_beside_the_papers_data_only(dataset, stand):
+    columns = [(name, dataset.protocol) for name in CLASSIFIERS] + [("k_means", "all_rows"), ("k_means", "held_out")]
+    keys = {"table": "sample_sizes", "n_samples": 2000, "metric": "accuracy"}
+    rows = [
+        keys | {"classifier": name, "protocol": protocol, "mean": 0.9, "std": None, "low": None, "n_test": [400]}
+        for name, protocol in columns
+    ]
+    [(caption, table)] = train_celeba.make_tables(dataset, rows, 10)
+    head, *lines = table_lines(table, "|")
+    names = ["SVM, linear", "SVM, RBF", "SVM, polynomial", "logistic regression", "k-means, all rows"]
+    if stand:
+        assert head == ["samples", "by", "tested", *names, "k-means, held out"]
+        assert lines == [
+            ["2000", "here", "400", *["90.0"] * 6],
+            ["2000", "paper", "", *PAPER, ""],
+            ["2000", "authors' notebook", "", *NOTEBOOK, ""],
+        ]
+    else:
+        assert lines == [["2000", "400", *["90.0"] * 6]]
+
+
+def test_the_authors_features_give_the_published_numbers(train, tmp_path):
+    released = real_data("published_features") / "celeba_low_1000.pkl"
+    printed = train("--published-features", released, "--output-dir", tmp_path)
+    results = results_of(tmp_path / "published_features", "celeba")
+    found = {
+        (row["classifier"], row["protocol"]): row["mean"]
+        for row in rows_where(results, table="sample_sizes", n_samples=2000, metric="accuracy")
+    }
+    for classifier, protocol, expected, tolerance in (
+        ("svm_linear", "random", 0.9995, 0.001),
+        ("svm_rbf", "random", 1, 0.0005),
+        ("svm_poly", "random", 0.987, 0.004),
+        ("logistic_regression", "random", 0.997, 0.002),
+        ("k_means", "all_rows", 0.964, 0.0005),
+        ("k_means", "held_out", 0.964, 0.01),
+        ("majority_class", "random", 0.5, 0),
+    ):
+        assert abs(found.pop((classifier, protocol)) - expected) <= tolerance
+    assert not found  # nothing else was measured
+    lines = table_lines(printed, "Table 1.")
+    assert [line[:3] for line in lines[1:]] == [
+        ["2000", "here", "400"], ["2000", "paper", ""], ["2000", "authors' notebook", ""]
+    ]  # fmt: skip
+
+
+def test_features_run_without_an_image(train, drawn, tmp_path):
+    spectra = np.random.default_rng(0).normal(1, 0.01, (60, 80))
+    spectra[:30, 40:] -= 0.1  # rows called 1, which are the fakes
+    features = {"data": spectra, "label": np.repeat([1.0, 0.0], 30)}
+    (tmp_path / "features.pkl").write_bytes(pickle.dumps(features, protocol=2))
+    flags = ("--sample-sizes", 40, "--n-splits", 2, "--output-dir", tmp_path / "plots")
+    printed = train("--published-features", tmp_path / "features.pkl", *flags)
+    folder = tmp_path / "plots/published_features"
+    assert "# CelebA experiment on the authors' features\n" in printed
+    assert "60 spectra of 80 values: fake 30, real 30." in printed and "headers" not in printed
+    assert "controls left out: they need images, the authors' features have none" in printed
+    results = results_of(folder, "celeba")
+    assert {row["table"] for row in results["rows"]} == {"sample_sizes"}
+    assert rows_where(results, classifier="svm_linear", metric="recall_fake")[0]["scores"] == [1, 1]
+    assert drawn["spectrum_figure"][2][40:].max() < 0 and "control_figure" not in drawn
+    assert "celeba_control.png" not in printed and not list(tmp_path.rglob("*.safetensors"))
+
+
+# --- a run on images of two sizes
+
+
+@pytest.fixture(scope="module")
+def first_run(clone, few, tmp_path_factory):
+    """Return the output folder of a run, and what it printed."""
+    folder = tmp_path_factory.mktemp("first_run")
+    flags = ("--sample-sizes", 48, 30, "--n-splits", 2, "--test-share", 0.25, "--fakes-altered", "blur 2", "jpeg 40")
+    flags += ("--both-altered", "crop 30x30 + jpeg 75", "--output-dir", folder)
+    return folder, run_script(clone, "--data-dir", few, *flags)
+
+
+def test_a_run_writes_two_figures_and_four_files_and_says_so(first_run):
+    folder, printed = first_run
+    found = sorted(path.name for path in folder.iterdir())
+    assert found == sorted(f"celeba_{name}" for name in (*OUTPUTS, "control.png"))
+    [said] = [line for line in printed.splitlines() if line.startswith("written into ")]
+    assert sorted(said.rpartition(": ")[2].split(", ")) == found
+    for name in "control", "spectrum":
+        assert cv2.imread(str(folder / f"celeba_{name}.png")).shape[1] == 2160  # two columns at 300 dpi
+    text = (folder / "celeba_accuracy.md").read_text(encoding="utf-8")
+    assert text.startswith("# CelebA experiment\n") and text in printed
+    assert re.findall(r"^(Control \d|Table \d)\.", text, re.MULTILINE) == ["Control 1", "Control 2", "Table 1"]
+
+
+def test_rows_are_those_of_the_table_and_of_two_controls(first_run):
+    results = results_of(first_run[0], "celeba")
+    rows = results["rows"]
+    assert results["built_in_sample"] is False and all(list(row) == list(ROW_KEYS) for row in rows)
+    measured = {
+        (row["table"], row["condition"], row["n_samples"], row["n_test"][0], row["classifier"], row["protocol"])
+        for row in rows
+    }
+    every = [(name, "random") for name in CLASSIFIERS]
+    table = [*every, ("k_means", "held_out"), ("majority_class", "random"), ("headers_only", "random")]
+    expected = set()
+    for size, n_test in ((48, 12), (30, 8)):
+        expected |= {("sample_sizes", None, size, n_test, *column) for column in table}
+        expected |= {("sample_sizes", None, size, size, "k_means", "all_rows")}
+    for name, n, n_test, conditions in (
+        ("control", 24, 6, ("untouched", "blur 2", "jpeg 40")),
+        ("alike", 48, 12, ("as they are", "crop 30x30 + jpeg 75")),
+    ):
+        expected |= {(name, condition, n, n_test, *column) for condition in conditions for column in every}
+    assert measured == expected and len(rows) == 7 * len(expected) and {len(row["n_test"]) for row in rows} == {2, 2}
+    with (first_run[0] / "celeba_accuracy.csv").open(newline="", encoding="utf-8") as file:
+        lines = [(line["condition"], line["metric"], line["mean"]) for line in csv.DictReader(file)]
+    assert lines == [
+        (row["condition"] or "", row["metric"], "" if row["mean"] is None else str(row["mean"])) for row in rows
     ]
 
 
-@pytest.mark.parametrize(
-    "kind, flags, stand",
-    [
-        ("images", (), True),
-        ("published_features", (), True),
-        ("built_in_sample", (), False),
-        ("images", ("--fake-sources", "other_gan"), False),
-        ("published_features", ("--n-bins", "300"), False),
-    ],
-)
-def test_published_numbers_stand_beside_the_papers_data_only(kind, flags, stand):
-    data = ExperimentData(None, kind, (2000,))
-    keys = {"table": "sample_sizes", "protocol": data.protocol, "n_samples": 2000, "metric": "accuracy"}
-    row = keys | {"classifier": "svm_linear", "mean": 0.9, "std": None, "low": None, "n_test": [400]}
-    [(_, table)] = train_celeba.make_tables(data, [row], settings_of(*flags))
-    assert "| 2000 " in table and ("| paper" in table) == ("notebook" in table) == stand
+def test_a_run_finds_the_size_and_the_blur_and_nothing_where_there_is_nothing(first_run):
+    results = results_of(first_run[0], "celeba")
+    table, control, alike = (accuracies(results, name) for name in ("sample_sizes", "control", "alike"))
+    assert table[None]["headers_only"] == 1 and "24 of 44x54, 24 of 40x40: sizes differ" in first_run[1]
+    assert "headers alone (size, format, JPEG quality, as far as known; no pixel) score 100 % at 48" in first_run[1]
+    assert min(control["blur 2"].values()) > 0.9 and 0.1 < np.mean(list(control["untouched"].values())) < 0.9
+    assert alike["as they are"] == {name: table[None][name] for name in CLASSIFIERS}
+    head, *lines = table_lines(first_run[1], "Control 1. Fakes against fakes")
+    assert head[:3] == ["condition", "images", "tested"]
+    assert [line[:3] for line in lines] == [[name, "24", "6"] for name in ("untouched", "blur 2", "jpeg 40")]
+    lines = table_lines(first_run[1], "Control 2. Reals against fakes")[1:]
+    assert [line[:3] for line in lines] == [[name, "48", "12"] for name in ("as they are", "crop 30x30 + jpeg 75")]
+
+
+def test_another_process_and_the_cache_give_the_same_numbers(train, few, first_run, tmp_path):
+    flags = ("--sample-sizes", 48, 30, "--n-splits", 2, "--test-share", 0.25, "--fakes-altered", "blur 2", "jpeg 40")
+    flags += ("--both-altered", "crop 30x30 + jpeg 75", "--n-threads", 1, "--output-dir", tmp_path)
+    for computed in 24, 0:
+        printed = train("--data-dir", few, *flags)
+        n_computed = [int(n) for n in re.findall(r"^spectra: .* (\d+) computed", printed, re.MULTILINE)]
+        assert n_computed == ([48, 0, 48, 48, 48] if computed else [0] * 5)  # the untouched are those of the table
+        assert results_of(tmp_path, "celeba")["rows"] == results_of(first_run[0], "celeba")["rows"]
+
+
+def test_the_figures_are_of_the_svm_and_of_the_controls(train, drawn, few, tmp_path):
+    printed = train("--data-dir", few, "--sample-sizes", 48, "--svm-c", 30, *FAST, "--output-dir", tmp_path)
+    path, dataset, weights, classifier, title = drawn["spectrum_figure"]
+    assert (path, classifier, title) == (tmp_path / "celeba_spectrum.png", "Linear SVM", "CelebA experiment")
+    assert dataset.feature == PAPER_FEATURE and set(dataset.sources[dataset.labels == FAKE]) == {"dataset_celebA"}
+    fitted = SVC(kernel="linear", C=30).fit(dataset.spectra, dataset.labels)
+    np.testing.assert_allclose(weights, fitted.coef_[0] * dataset.spectra.std(axis=0))
+    assert weights[40:].mean() < 0  # smooth speaks for fake
+    path, rows, tables, title = drawn["control_figure"]
+    assert (path, tables, title) == (tmp_path / "celeba_control.png", ("control", "alike"), "CelebA experiment")
+    assert [row["scores"] for row in rows] == [row["scores"] for row in results_of(tmp_path, "celeba")["rows"]]
+    file = tmp_path / "repository/data/spectra/celeba.safetensors"
+    assert f"{file}: the spectra of this run, for detect_fakes.py" in printed
+    with safe_open(file, "numpy") as kept:
+        np.testing.assert_array_equal(kept.get_tensor("spectra"), dataset.spectra)
+        description = kept.metadata()["description"]
+    assert '"classifier": {"kernel": "linear", "C": 30.0}' in description and '"normalise": true' in description
+
+
+def test_the_feature_is_what_the_settings_ask_for_in_the_controls_too(train, few, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        train_celeba, "load_spectra", lambda *given, **keys: asked.append(given[1]) or load_spectra(*given, **keys)
+    )
+    flags = ("--convention", "centred", "--precision", "float32", "--n-bins", 20, "--both-altered", "crop 30x30")
+    train("--data-dir", few, "--sample-sizes", 48, *FAST[:-1], *flags)
+    assert asked == [
+        Feature("centred", "none", "float32", alteration, n_bins=20, normalise=True)
+        for alteration in ("", "", "blur 2", "crop 30x30")
+    ]
+
+
+def test_a_further_classifier_is_one_line(call, drawn, few, tmp_path, monkeypatch):
+    source = Path(train_celeba.__file__).read_text(encoding="utf-8")
+    before, mark, behind = source.partition("    classifiers = {\n")
+    forest = '__import__("sklearn.ensemble").ensemble.RandomForestClassifier(20, random_state=0)'
+    line = f'        "random_forest": {forest},\n'
+    (tmp_path / "celeba_with_forest.py").write_text(before + mark + line + behind, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    done = call("celeba_with_forest", "--data-dir", few, "--sample-sizes", 48, *FAST, "--output-dir", tmp_path)
+    assert (done.status, done.err) == (0, "")
+    for heading in "Table 1.", "Control 1.", "Control 2.":
+        assert "random forest" in table_lines(done.out, heading)[0]
+    results = results_of(tmp_path, "celeba")
+    assert accuracies(results, "sample_sizes")[None]["random_forest"] > 0.8
+    assert accuracies(results, "control")["blur 2"]["random_forest"] > 0.8
 
 
 # --- the sample
 
 
-def test_the_sample_is_called_one_wherever_its_numbers_stand(sample_run):
-    folder, printed = sample_run
+def test_the_sample_is_called_one_and_split_by_photograph_in_every_table(train, tmp_path):
+    flags = ("--n-splits", 3, "--fakes-altered", "blur 0.5", "--both-altered", "crop 128x128 + jpeg 75")
+    printed = train(*flags, "--output-dir", tmp_path / "plots")
+    folder = tmp_path / "plots/built_in_sample"
     assert printed.startswith("data/celeba is not there: running on the built-in sample")
     text = (folder / "celeba_accuracy.md").read_text(encoding="utf-8")
     assert text.startswith("# CelebA experiment on the built-in sample: no reproduction of the paper\n")
     assert "paper |" not in text and "notebook" not in text and text in printed
-    assert results_of(folder)["built_in_sample"] is True
+    assert list((tmp_path / "plots").iterdir()) == [folder]  # a real result is never overwritten
+    assert [path.name for path in tmp_path.rglob("*.safetensors")] == ["built_in_sample_celeba.safetensors"]
 
-
-def test_a_run_writes_two_figures_and_four_files(sample_run):
-    folder = sample_run[0]
-    names = "accuracy.csv", "accuracy.md", "control.png", "files.txt", "results.json", "spectrum.png"
-    assert sorted(path.name for path in folder.iterdir()) == [f"celeba_{name}" for name in names]
-    for name in "control", "spectrum":
-        assert cv2.imread(str(folder / f"celeba_{name}.png")).shape[1] == 2160  # two columns at 300 dpi
-
-
-def test_the_results_are_tidy_and_the_csv_has_the_same_rows(sample_run):
-    results = results_of(sample_run[0])
-    assert {"experiment", "built_in_sample", "settings", "versions", "commit", "skipped"} <= set(results)
-    assert all(list(row) == list(ROW_KEYS) for row in results["rows"])
-    with (sample_run[0] / "celeba_accuracy.csv").open(newline="", encoding="utf-8") as file:
-        lines = list(csv.DictReader(file))
-    assert [float(line["mean"] or "nan") for line in lines] == pytest.approx(
-        [np.nan if row["mean"] is None else row["mean"] for row in results["rows"]], nan_ok=True
-    )
-    assert [line["condition"] for line in lines] == [row["condition"] or "" for row in results["rows"]]
-
-
-def test_the_controls_are_in_the_results(sample_run):
-    results = results_of(sample_run[0])
-    assert list(means(results, table="control")) == FAKES_ALTERED
-    assert list(means(results, table="alike")) == BOTH_ALTERED
-    assert all(len(line) == 4 for table in ("control", "alike") for line in means(results, table=table).values())
-
-
-def test_untouched_fakes_of_the_sample_score_at_chance(sample_run):
-    for accuracy in means(results_of(sample_run[0]), table="control")["untouched"].values():
-        assert 0.4 < accuracy < 0.6
-
-
-def test_the_samples_splits_are_by_photograph(sample_run):
-    results = results_of(sample_run[0])
-    fitted = [row for row in results["rows"] if row["classifier"].startswith(("svm", "logistic"))]
+    results = results_of(folder, "celeba")
+    assert results["built_in_sample"] is True
+    fitted = [row for row in results["rows"] if row["classifier"] in CLASSIFIERS]
     assert {row["protocol"] for row in fitted} == {"by_photograph"}
-    assert all(max(row["n_test_groups"]) < 11 for row in fitted)  # photographs, not crops
+    assert all(max(row["n_test_groups"]) == 2 for row in fitted)  # photographs, not crops
+    assert printed.count("no photograph on both sides") == 3
+    untouched = accuracies(results, "control")["untouched"]
+    assert 0.3 < np.mean(list(untouched.values())) < 0.65
 
-
-@pytest.mark.parametrize("seed", range(3))
-def test_no_crop_of_one_photograph_stands_on_both_sides(sample_run, seed):
-    paths = (sample_run[0] / "celeba_files.txt").read_text(encoding="utf-8").splitlines()
-    sources = [path.split("/")[0] for path in paths]
-    photographs = np.array([photograph_of(path) for path in paths])
-    labels = np.array([REAL if source.startswith("photographs") else FAKE for source in sources])
+    paths = (folder / "celeba_files.txt").read_text(encoding="utf-8").splitlines()
+    labels = np.array([REAL if path.startswith("photographs") else FAKE for path in paths])
+    sources, photographs = [path.split("/")[0] for path in paths], list(map(photograph_of, paths))
     dataset = make_dataset(np.zeros((len(paths), 2)), labels, sources, photographs)
-    altered = train_celeba.fakes_half_altered(ExperimentData(dataset, "built_in_sample", (), lambda _: dataset), None)
-    for images in dataset, altered:
-        for train_rows, test_rows in random_splits(images, len(images), 0.2, 5, seed):
-            assert set(images.groups[train_rows]).isdisjoint(images.groups[test_rows])
+    control = train_celeba.fakes_half_altered(dataset, lambda _: dataset, "")
+    for split in random_splits(control, len(control), 0.2, 5, 0):
+        assert set(control.groups[split.train]).isdisjoint(control.groups[split.test])
 
 
 # --- the controls
 
 
-@pytest.fixture(scope="module")
-def few(tmp_path_factory):
-    """Return a folder of 24 images of each of the default sources, the two classes alike but for their size."""
-    folder = tmp_path_factory.mktemp("data") / "celeba"
-    write_source(folder / "img_align_celeba", 24, (54, 44))
-    write_source(folder / "dataset_celebA", 24, (40, 40), first_seed=100)
-    return folder
-
-
 @pytest.fixture
-def loaded(few, tmp_path):
-    """Return the data of a run on them."""
-
-    def load(features):
-        labels = {"img_align_celeba": REAL, "dataset_celebA": FAKE}
-        return load_spectra(few, labels, 24, features, tmp_path / "cache", n_bins=80, normalise=True)
-
-    return ExperimentData(load(Features()), "images", (48,), load)
+def load(few, tmp_path):
+    """Return a function that gives the data set of a feature."""
+    return partial(load_spectra, ImageFolder(few, PAPER_SOURCES, tmp_path / "cache"), n_samples=48)
 
 
 @pytest.mark.parametrize("alteration", ["crop 30x40", "resize 44x54", "jpeg 50", "blur 0.5", "crop 30x30 + jpeg 75"])
-def test_every_second_fake_is_altered_as_the_condition_says(few, loaded, alteration):
-    control = train_celeba.fakes_half_altered(loaded, Features(alteration=alteration))
+def test_every_second_fake_is_altered_as_the_condition_says(few, load, alteration):
+    control = train_celeba.fakes_half_altered(load(PAPER_FEATURE), load, alteration)
     assert len(control) == 24 and all(path.startswith("dataset_celebA/") for path in control.paths)
     for row, path in enumerate(control.paths):
         gray = read_gray(few / path).gray
@@ -234,60 +395,47 @@ def test_every_second_fake_is_altered_as_the_condition_says(few, loaded, alterat
         assert control.sources[row] == ("altered" if row % 2 else "untouched")
 
 
-def test_both_classes_are_altered_alike(loaded, monkeypatch):
-    seen = {}
+def test_a_fake_of_which_an_alteration_leaves_nothing_is_left_out_and_named(few, tmp_path, train):
+    shutil.copytree(few, tmp_path / "faces")
+    blank_inside = picture(0, (40, 40))
+    blank_inside[12:28, 12:28] = 7
+    (tmp_path / "faces/dataset_celebA/005.png").write_bytes(by_opencv(blank_inside))
+    load = partial(load_spectra, ImageFolder(tmp_path / "faces", PAPER_SOURCES, tmp_path / "cache"), max_unreadable=0.1)
+    control = train_celeba.fakes_half_altered(load(PAPER_FEATURE), load, "crop 16x16")
+    assert len(control) == 23 and "dataset_celebA/005.png" not in control.paths
+    for row, path in enumerate(control.paths):  # the others' spectra are still their own
+        gray = read_gray(tmp_path / "faces" / path).gray
+        expected = radial_spectrum(alter(gray, "crop 16x16") if row % 2 else gray)
+        np.testing.assert_allclose(control.spectra[row], normalise_by_first(resample_spectrum(expected, 80)))
+    flags = ("--data-dir", tmp_path / "faces", "--sample-sizes", 48, "--max-unreadable", 0.1)
+    printed = train(*flags, "--n-splits", 1, "--fakes-altered", "crop 16x16", "--both-altered")
+    assert "Note: 1 files skipped: dataset_celebA/005.png (blank: every pixel is 7 once altered or cropped)" in printed
+    assert [line[:2] for line in table_lines(printed, "Control 1.")[1:]] == [["untouched", "24"], ["crop 16x16", "23"]]
 
-    def note(dataset, data, settings, table, condition):
-        seen[table, condition] = dataset
-        return []
 
-    monkeypatch.setattr(train_celeba, "control_rows", note)
-    settings = settings_of("--fakes-altered", "blur 1", "--both-altered", "crop 30x30 + jpeg 40")
-    train_celeba.measure_controls(loaded, Features(), settings)
-    assert list(seen) == [
+def test_both_controls_are_given_what_their_conditions_say(load):
+    dataset = load(PAPER_FEATURE)
+    settings = read_settings("train_celeba", ["--fakes-altered", "blur 1", "--both-altered", "crop 30x30 + jpeg 40"])
+    given = {(table, condition): images for table, condition, images in train_celeba.controls(dataset, load, settings)}
+    assert list(given) == [
         ("control", "untouched"), ("control", "blur 1"), ("alike", "as they are"), ("alike", "crop 30x30 + jpeg 40")
     ]  # fmt: skip
-    alike = seen["alike", "crop 30x30 + jpeg 40"]
-    expected = loaded.load(Features(alteration="crop 30x30 + jpeg 40"))
+    fakes = dataset.spectra[dataset.labels == FAKE]
+    np.testing.assert_array_equal(given["control", "untouched"].spectra, fakes)
+    assert (given["control", "blur 1"].spectra != fakes).any(axis=1).tolist() == [False, True] * 12
+    assert given["alike", "as they are"] is dataset
+    alike = given["alike", "crop 30x30 + jpeg 40"]
+    expected = load(replace(PAPER_FEATURE, alteration="crop 30x30 + jpeg 40"))
     np.testing.assert_array_equal(alike.spectra, expected.spectra)
-    assert alike.counts() == {"img_align_celeba": 24, "dataset_celebA": 24} and alike.paths == loaded.dataset.paths
+    assert alike.counts() == {"img_align_celeba": 24, "dataset_celebA": 24} and alike.paths == dataset.paths
 
 
-def test_a_control_scores_at_chance_where_nothing_was_altered_and_finds_what_was():
-    spectra = np.random.default_rng(0).normal(0.5, 0.05, (400, 20))
-    untouched = make_dataset(spectra, np.repeat([REAL, FAKE], 200))
-    altered = make_dataset(spectra + 0.3, untouched.labels)
-    for other, low, high in ((untouched, 0.4, 0.6), (altered, 0.99, 1)):
-        data = ExperimentData(untouched, "images", (400,), lambda _, other=other: other)
-        control = train_celeba.fakes_half_altered(data, Features())
-        rows = train_celeba.control_rows(control, data, settings_of(), table="control", condition="c")
-        accuracies = [row["mean"] for row in rows if row["metric"] == "accuracy"]
-        assert len(accuracies) == 4 and all(low <= accuracy <= high for accuracy in accuracies)
-
-
-def test_shuffled_labels_score_at_chance():
-    random = np.random.default_rng(0)
-    labels = np.repeat([REAL, FAKE], 200)
-    spectra = random.normal(0.5, 0.05, (400, 20)) + 0.3 * labels[:, None]
-    dataset = make_dataset(spectra, random.permutation(labels))
-    data = ExperimentData(dataset, "images", (400,))
-    for row in train_celeba.control_rows(dataset, data, settings_of(), table="control", condition="shuffled"):
-        if row["metric"] in ("accuracy", "roc_auc"):
-            assert 0.4 < row["mean"] < 0.6
-
-
-def test_a_run_on_images_of_two_sizes(clone, few, tmp_path):
-    printed = train(clone, "--data-dir", few, "--sample-sizes", 48, "--n-splits", 3, "--output-dir", tmp_path)
-    results = results_of(tmp_path)
-    assert "24 of 44x54, 24 of 40x40: sizes differ" in printed and not results["built_in_sample"]
-    assert means(results, table="sample_sizes")[48]["headers_only", "published"] == 1
-    assert list(means(results, table="alike")) == BOTH_ALTERED and (tmp_path / "celeba_control.png").exists()
-
-
-def test_too_few_fakes_leave_the_controls_out(clone, few, tmp_path):
-    printed = train(clone, "--data-dir", few, "--sample-sizes", 6, "--n-splits", 2, "--output-dir", tmp_path)
-    assert "controls left out: found 3 fakes, need 4" in printed
-    assert not (tmp_path / "celeba_control.png").exists() and "Control" not in printed
+def test_controls_need_four_fakes(train, few, tmp_path):
+    for n_fakes, said in ((4, False), (3, True)):
+        printed = train("--data-dir", few, "--sample-sizes", 2 * n_fakes, *FAST, "--output-dir", tmp_path)
+        assert ("controls left out: found 3 fakes, need 4" in printed) == said == ("Control 1." not in printed)
+        assert ("celeba_control.png" in printed) != said
+        assert bool(rows_where(results_of(tmp_path, "celeba"), table="control")) != said
 
 
 # --- what is wrong is said in one sentence
@@ -298,45 +446,28 @@ def test_too_few_fakes_leave_the_controls_out(clone, few, tmp_path):
     [
         (("--fakes-altered", "sharpen 3"), 2, "unknown alteration 'sharpen 3'"),
         (("--both-altered", "jpeg 0"), 2, "unknown alteration 'jpeg 0'"),
-        (("--published-features", "gone.pkl"), 2, "gone.pkl: no such file"),
+        (("--fakes-altered", "crop 2x2"), 1, "too small once altered or cropped"),
         (("--data-dir", "gone"), 2, "gone: no such folder"),
-        (("--real-sources", "mine"), 2, "the sources you named need --data-dir"),
-        (("--sample-sizes", 10**6), 1, "photographs_a: found 73 images, need 250000; lower SAMPLE_SIZES"),
-        (("--n-splits", 0), 2, "N_SPLITS is 0: expected at least 1"),
-        (("--test-share", 1), 2, "TEST_SHARE is 1.0: expected above 0 and below 1"),
-        (("--rbf-c", -1), 2, "RBF_C is -1.0: expected above 0"),
+        (("--fake-sources", "mine"), 2, "no source 'mine' there; found dataset_celebA, img_align_celeba"),
+        (("--sample-sizes", 3), 1, "sample size 3 left out: 2 sources, need 2 images of each source, 4 in total"),
         (("--rbf-gamma", 0), 2, "RBF_GAMMA is 0.0: expected above 0"),
         (("--poly-gamma", "3"), 2, "invalid choice"),
     ],
 )
-def test_a_wrong_call_ends_in_one_sentence(clone, sample_run, tmp_path, flags, status, words):
-    sentence = train(clone, "--output-dir", tmp_path, *flags, status=status)
-    assert words in sentence and sentence.count("\n") == 1 and not list(tmp_path.iterdir())
+def test_a_wrong_call_ends_in_one_sentence(call, few, tmp_path, flags, status, words):
+    flags = ("--data-dir", few, "--sample-sizes", 8, "--n-splits", 1, "--output-dir", tmp_path / "plots", *flags)
+    done = call("train_celeba", *flags)
+    assert (done.status, done.err.count("\n")) == (status, 1) and words in done.err
+    assert not (tmp_path / "plots").exists()
+    if words.startswith("unknown alteration"):
+        assert done.out == ""  # before it has cost anything
 
 
-class Attack:
-    """Pickles as a call that writes a file."""
-
-    def __reduce__(self):
-        return exec, ("open('hacked', 'w')",)
-
-
-@pytest.mark.parametrize(
-    "features, status, words",
-    [
-        ({"data": Attack(), "label": 0}, 1, "builtins.exec', which no array needs"),
-        (
-            {"data": np.ones((4, 300)), "label": np.array([1.0, 1, 0, 0])},
-            2,
-            "300 values a spectrum, expected N_BINS = 80",
-        ),
-        ({"data": np.ones((4, 80)), "label": np.array([1.0, 1, 1, 1])}, 1, "expected 0 and 1"),
-    ],
-    ids=["hostile", "of another experiment", "of one class"],
-)
-def test_features_that_are_none_of_celeba_are_refused(clone, tmp_path, features, status, words):
-    path = tmp_path / "features.pkl"
-    path.write_bytes(pickle.dumps(features))
-    sentence = train(clone, "--published-features", path, "--output-dir", tmp_path / "plots", status=status)
-    assert words in sentence and sentence.count("\n") == 1
-    assert not (clone / "hacked").exists() and not (tmp_path / "plots").exists()
+def test_features_of_another_experiment_are_refused(call, tmp_path):
+    path = tmp_path / "test_1000.pkl"
+    path.write_bytes(pickle.dumps({"data": np.ones((4, 300)), "label": np.array([1.0, 1, 0, 0])}, protocol=2))
+    done = call("train_celeba", "--published-features", path, "--output-dir", tmp_path / "plots")
+    assert done.status == 2 and "300 values a spectrum, expected N_BINS = 80; it is of another" in done.err
+    done = call("train_celeba", "--published-features", path, "--data-dir", tmp_path)
+    assert done.status == 2 and "found both DATA_DIR and PUBLISHED_FEATURES: name one of them" in done.err
+    assert not (tmp_path / "plots").exists()

@@ -13,16 +13,20 @@ photographs_a and photographs_b; the fakes of the first are transposed_convoluti
 nearest_convolution. A photograph is a group: a split that has one on both sides measures the photograph.
 """
 
+import shutil
 import tempfile
+import time
 from collections.abc import Sequence
-from contextlib import closing
-from functools import lru_cache, partial
+from contextlib import closing, suppress
+from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from deepfake_spectra.alterations import alter
 from deepfake_spectra.dataset import BUILT_IN_SAMPLE, FAKE, REAL, ImageFolder
+from deepfake_spectra.errors import ExperimentError
 from deepfake_spectra.files import REPOSITORY
 from deepfake_spectra.image_files import read_gray
 from deepfake_spectra.opencv import cv2
@@ -88,6 +92,7 @@ FACE_RADII = (68, 92)  # pixels: re-synthesised within the first, where the cent
 IMAGES_DIR = REPOSITORY / "data/built_in_sample/images"
 VIDEOS_DIR = REPOSITORY / "data/built_in_sample/videos"
 FRAMES_DIR = REPOSITORY / "data/built_in_sample/deepfake_detection"  # the crops of the clips
+LEFT_OVER_AFTER = 3600  # seconds, many times what a build takes
 
 
 def photograph_of(path: Path | str) -> str:
@@ -195,17 +200,17 @@ def upsample_bicubically(gray: np.ndarray) -> np.ndarray:
     )
 
 
-def blur(gray: np.ndarray) -> np.ndarray:
-    """Return a picture blurred slightly."""
-    return cv2.GaussianBlur(gray, (0, 0), BLUR_SIGMA)
+def altered(gray: np.ndarray) -> dict[str, np.ndarray]:
+    """Return a picture as each of `ALTERED_SOURCES` has it: up-sampled, blurred slightly."""
+    pictures = (upsample_bicubically(gray), alter(gray, f"blur {BLUR_SIGMA}"))
+    return dict(zip(ALTERED_SOURCES, pictures, strict=True))
 
 
 def _write_images(photograph, folder):
     """Write the crops of one photograph, all sources."""
-    gray = load_photograph(photograph)
-    transposed, nearest = (resynthesise(gray, weights) for weights in _shipped_generators())
-    pictures = (gray, gray, transposed, nearest, upsample_bicubically(gray), blur(gray))
-    for number, (source, picture) in enumerate(zip(REAL_SOURCES + FAKE_SOURCES + ALTERED_SOURCES, pictures)):
+    gray, painted = _paint(photograph)
+    pictures = dict.fromkeys(REAL_SOURCES, gray) | painted | altered(gray)
+    for number, (source, picture) in enumerate(pictures.items()):
         (folder / source).mkdir(exist_ok=True)
         for index, crop in enumerate(crops(picture)[number % 2 :: 2]):
             _, png = cv2.imencode(".png", crop)
@@ -214,11 +219,11 @@ def _write_images(photograph, folder):
 
 def _write_clips(photograph, folder):
     """Write the clips of one photograph, real and fake."""
-    gray = load_photograph(photograph)
-    for number, weights in enumerate(_shipped_generators()):
-        for label, painted in ("real", gray), ("fake", resynthesise(gray, weights)):
+    gray, painted = _paint(photograph)
+    for number, generator in enumerate(FAKE_SOURCES):
+        for label, picture in ("real", gray), ("fake", painted[generator]):
             (folder / label).mkdir(exist_ok=True)
-            _encode(folder / label / f"{photograph}_{number}.mp4", _clip_frames(photograph, gray, painted, number))
+            _encode(folder / label / f"{photograph}_{number}.mp4", _clip_frames(photograph, gray, picture, number))
 
 
 def _clip_frames(photograph, gray, painted, number):
@@ -243,18 +248,22 @@ def _encode(path, frames):
 
     writer = write_frames(
         path, (CLIP_SIDE, CLIP_SIDE), pix_fmt_in="gray", fps=CLIP_RATE, codec="libx264", quality=None,
-        output_params=["-crf", str(CLIP_CRF), "-threads", "1"],
+        ffmpeg_log_level="quiet", output_params=["-crf", str(CLIP_CRF), "-threads", "1"],
     )  # fmt: skip
     writer.send(None)
-    for frame in frames:
-        writer.send(frame.tobytes())
+    with suppress(OSError):  # ffmpeg has given up; on a full disk it also may without a word
+        for frame in frames:
+            writer.send(frame.tobytes())
     writer.close()
+    if cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FRAME_COUNT) != CLIP_FRAMES:
+        raise ExperimentError(f"built-in sample, {path.name}: ffmpeg wrote no whole file; is the disk full?")
 
 
-@lru_cache(maxsize=1)
-def _shipped_generators():
-    """Return the weights of the two generators, in the order of `FAKE_SOURCES`."""
-    return tuple(map(load_generator, FAKE_SOURCES))
+@cache  # images and clips need the same
+def _paint(photograph):
+    """Return a photograph, and {generator: what it makes of it}."""
+    gray = load_photograph(photograph)
+    return gray, {name: resynthesise(gray, load_generator(name)) for name in FAKE_SOURCES}
 
 
 def _build(folder, write_photograph):
@@ -262,18 +271,28 @@ def _build(folder, write_photograph):
     from threadpoolctl import threadpool_limits
     from tqdm import tqdm
 
+    _remove_left_overs(folder)
     if folder.is_dir():
         return
     folder.parent.mkdir(parents=True, exist_ok=True)
     names = [photo.name for photo in PHOTOGRAPHS]
-    with tempfile.TemporaryDirectory(prefix=f".partial-{folder.name}-", dir=folder.parent) as temporary:
-        whole = Path(temporary, folder.name)
-        whole.mkdir()
-        with threadpool_limits(1), closing(in_threads(partial(write_photograph, folder=whole), names, -1)) as made:
-            for _ in tqdm(made, f"making {folder.name}", len(names), unit="photograph", disable=None):
-                pass
-        try:
+    try:
+        with tempfile.TemporaryDirectory(prefix=f".partial-{folder.name}-", dir=folder.parent) as temporary:
+            whole = Path(temporary, folder.name)
+            whole.mkdir()
+            with threadpool_limits(1), closing(in_threads(partial(write_photograph, folder=whole), names, -1)) as made:
+                for _ in tqdm(made, f"making {folder.name}", len(names), unit="photograph", disable=None):
+                    pass
             whole.rename(folder)
-        except OSError:  # another run was faster, and made the same
-            if not folder.is_dir():
-                raise
+    except OSError as error:
+        if not folder.is_dir():  # else another run was faster, and made the same
+            error.filename = str(folder)  # a full disk names none, and the temporary name means nothing to anybody
+            raise
+
+
+def _remove_left_overs(folder):
+    """Remove what killed builds of `folder` left beside it; younger ones may be another run's that is still at work."""
+    for left_over in folder.parent.glob(f".partial-{folder.name}-*"):
+        with suppress(FileNotFoundError):  # its own run has ended
+            if time.time() - left_over.stat().st_mtime > LEFT_OVER_AFTER:
+                shutil.rmtree(left_over, ignore_errors=True)

@@ -3,10 +3,12 @@
     weights = load_generator("transposed_convolution")
     painted = resynthesise(photograph, weights)
 
-They are small encoder-decoders that `deepfake_spectra.sample.train` trained to reproduce photographs, with an adversarial
-loss. They differ in how they up-sample: by a transposed convolution, or by nearest neighbour and a convolution.
+They are small encoder-decoders that `deepfake_spectra.sample.train` trained to reproduce photographs, with an
+adversarial loss. They differ in how they up-sample: by a transposed convolution, or by nearest neighbour and a
+convolution.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -49,23 +51,42 @@ def generate(picture: np.ndarray, weights: dict[str, np.ndarray]) -> np.ndarray:
     Without clipping, and with zeros beyond the picture's border: the network itself, as it was trained.
     """
 
-    def convolve(features, name, stride=1):
-        return _convolve(features, weights[f"{name}.weight"], weights[f"{name}.bias"], stride)
+    def layer(name, features):
+        weight, bias = weights[f"{name}.weight"], weights[f"{name}.bias"]
+        if name.endswith("transposed"):
+            return _convolve_transposed(features, weight, bias)
+        return _convolve(features, weight, bias, 2 if name.startswith("encoder") else 1)
 
-    features = _relu(convolve(picture[None], "encoder_1", 2))
-    features = _relu(convolve(features, "encoder_2", 2))
-    features = convolve(convolve(features, "bottleneck_in"), "bottleneck_out")
+    def double(features):
+        return features.repeat(2, axis=1).repeat(2, axis=2)
+
+    return forward(picture[None], layer, _relu, double, "decoder_1_transposed.weight" in weights)[0]
+
+
+def forward(features, layer: Callable, relu: Callable, double: Callable, is_transposed: bool):
+    """Return a generator's output: the network, written once for NumPy here and for PyTorch in its training.
+
+    Parameters
+    ----------
+    features : array or tensor, (..., 1, height, width)
+    layer : (name, features) -> features
+        A layer by the name that its weights have.
+    relu, double : features -> features
+        `double` is nearest neighbour, to twice the sides.
+    is_transposed : bool
+        Whether it up-samples by transposed convolutions; else by `double` and a convolution.
+
+    Returns
+    -------
+    array or tensor, of the shape of `features`
+    """
+    features = relu(layer("encoder_2", relu(layer("encoder_1", features))))
+    features = layer("bottleneck_out", layer("bottleneck_in", features))
     for block in ("residual_1", "residual_2"):
-        features = features + convolve(_relu(convolve(features, f"{block}_in")), f"{block}_out")
-    for layer in ("decoder_1", "decoder_2"):
-        if f"{layer}_transposed.weight" in weights:
-            features = _convolve_transposed(
-                features, weights[f"{layer}_transposed.weight"], weights[f"{layer}_transposed.bias"]
-            )
-        else:
-            features = convolve(features.repeat(2, axis=1).repeat(2, axis=2), layer)
-        features = _relu(features)
-    return convolve(features, "output")[0]
+        features = features + layer(f"{block}_out", relu(layer(f"{block}_in", features)))
+    for name in ("decoder_1", "decoder_2"):
+        features = relu(layer(f"{name}_transposed", features) if is_transposed else layer(name, double(features)))
+    return layer("output", features)
 
 
 def _relu(features):

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from deepfake_spectra.settings import REPOSITORY, ExperimentError, UsageError, read_settings, run, settings_record
+from deepfake_spectra.errors import ExperimentError, UsageError
+from deepfake_spectra.files import REPOSITORY
+from deepfake_spectra.settings import ALLOWED_VALUES, only_one, read_settings, run, settings_record
 
 SCRIPT = '''"""Measure 100 % of nothing.
 
@@ -35,17 +37,27 @@ PROGRESS: bool = True
 
 
 @pytest.fixture
-def script(tmp_path, monkeypatch):
-    """Return the name under which a script with annotated constants is imported; the current folder is its own."""
-    path = tmp_path / "measure_nothing.py"
-    path.write_text(SCRIPT)
-    specification = importlib.util.spec_from_file_location("measure_nothing", path)
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    monkeypatch.setitem(sys.modules, "measure_nothing", module)
-    monkeypatch.setattr(sys, "argv", [str(path)])
-    monkeypatch.chdir(tmp_path)
-    return "measure_nothing"
+def make_script(tmp_path, monkeypatch):
+    """Return a function that imports a source as a script and returns its name; the current folder is its own."""
+
+    def make_script(source):
+        path = tmp_path / "measure_nothing.py"
+        path.write_text(source)
+        specification = importlib.util.spec_from_file_location("measure_nothing", path)
+        module = importlib.util.module_from_spec(specification)
+        specification.loader.exec_module(module)
+        monkeypatch.setitem(sys.modules, "measure_nothing", module)
+        monkeypatch.setattr(sys, "argv", [str(path)])
+        monkeypatch.chdir(tmp_path)
+        return "measure_nothing"
+
+    return make_script
+
+
+@pytest.fixture
+def script(make_script):
+    """Return the name of a script with a constant of every type."""
+    return make_script(SCRIPT)
 
 
 def test_without_flags_the_constants_stand(script):
@@ -66,8 +78,8 @@ def test_without_flags_the_constants_stand(script):
     [
         ("--sample-sizes 100", "sample_sizes", (100,)),
         ("--sample-sizes 100 20 4", "sample_sizes", (100, 20, 4)),
-        ("--sample-sizes", "sample_sizes", ()),
         ("--real-sources a b", "real_sources", ("a", "b")),
+        ("--real-sources", "real_sources", ()),
         ("--test-share 0.5", "test_share", 0.5),
         ("--n-bins 300", "n_bins", 300),
         ("--n-bins none", "n_bins", None),
@@ -82,17 +94,105 @@ def test_a_flag_has_the_type_of_its_annotation(script, flags, name, value):
     assert settings[name] == value and type(settings[name]) is type(value)
 
 
+@pytest.mark.parametrize(
+    "line, name, value",
+    [
+        ("SAMPLE_SIZES: tuple[int, ...] = (120)", "sample_sizes", (120,)),  # no tuple in Python
+        ("SAMPLE_SIZES: tuple[int, ...] = [100, 20]", "sample_sizes", (100, 20)),
+        ("REAL_SOURCES: tuple[str, ...] = ()", "real_sources", ()),
+        ('REAL_SOURCES: tuple[str, ...] = "ffhq"', "real_sources", ("ffhq",)),  # not four letters
+        ('REAL_SOURCES: tuple[str, ...] = ("with space", "none")', "real_sources", ("with space", "none")),
+        ("SVM_C: float = 1", "svm_c", 1.0),
+        ('N_BINS: int | None = "300"', "n_bins", 300),
+        ("SHIFT: int = -7", "shift", -7),
+        ("DATA_DIR: Path | None = None", "data_dir", None),
+        ('DATA_DIR: Path | None = "none"', "data_dir", REPOSITORY / "none"),
+        ('DATA_DIR: Path | None = Path("faces")', "data_dir", REPOSITORY / "faces"),
+        ('DATA_DIR: Path | None = "faces"', "data_dir", REPOSITORY / "faces"),
+        ('DATA_DIR: Path | None = Path("/faces")', "data_dir", Path("/faces")),
+        ('DATA_DIR: Path | None = Path("~/faces")', "data_dir", Path.home() / "faces"),
+        ('DATA_DIR: Path | None = Path("~nobody at all/faces")', "data_dir", REPOSITORY / "~nobody at all/faces"),
+        ("PROGRESS: bool = False", "progress", False),
+    ],
+)
+def test_a_constant_is_read_as_its_flag_is(make_script, line, name, value):
+    head = SCRIPT[: SCRIPT.index("NOT_A_SETTING")]
+    settings = vars(read_settings(make_script(f"{head}{line}\n"), []))
+    assert settings == {name: value} and type(settings[name]) is type(value)
+
+
 def test_a_path_is_taken_from_the_repository_in_a_constant_and_from_the_current_folder_in_a_flag(script, tmp_path):
     settings = read_settings(script, ["--data-dir", "faces"])
     assert (settings.data_dir, settings.output_dir) == (tmp_path / "faces", REPOSITORY / "plots")
     assert read_settings(script, ["--data-dir", "/faces"]).data_dir == Path("/faces")
-    assert read_settings(script, ["--data-dir", "~/faces"]).data_dir == Path.home() / "faces"
+    assert read_settings(script, ["--data-dir=~/faces"]).data_dir == Path.home() / "faces"
+    assert read_settings(script, ["--data-dir=~nobody at all/faces"]).data_dir == tmp_path / "~nobody at all/faces"
 
 
-def test_positional_arguments_come_under_their_name(script):
-    assert list(read_settings(script, ["a.png", "b.png"], ("image", "what to draw")).image) == ["a.png", "b.png"]
+def test_positional_arguments_come_under_their_name(script, capsys):
+    words = ["--sample-sizes", "8", "--", "a.png", "-b.png"]
+    settings = read_settings(script, words, ("image", "what to draw"))
+    assert (settings.image, settings.sample_sizes) == (("a.png", "-b.png"), (8,))
     with pytest.raises(SystemExit, match="2"):
         read_settings(script, [], ("image", "what to draw"))
+    assert "the following arguments are required: IMAGE" in capsys.readouterr().err
+
+
+def test_a_value_out_of_range_is_a_usage_error(make_script):
+    name = make_script('"""Nothing."""\nN_SPLITS: int = 2\nN_BINS: int | None = None\n')
+    with pytest.raises(UsageError, match="^N_SPLITS is 0: expected at least 1$"):
+        read_settings(name, ["--n-splits", "0"])
+    assert read_settings(name, ["--n-bins", "2"]).n_bins == 2
+
+
+@pytest.mark.parametrize(
+    "name, allowed, refused",
+    [
+        ("MAX_UNREADABLE", (0, 0.01, 1), (-0.1, 1.1, float("nan"))),
+        ("N_BINS", (None, 2, 722), (1, 0, -1)),
+        ("TEST_SHARE", (0.01, 0.99), (0, 1, -1, float("nan"))),
+        ("SAMPLE_SIZES", ((1,), (4000, 20)), ((), (20, 0), (-1,))),
+        ("N_SPLITS", (1, 10), (0, -1)),
+        ("SVM_C", (1e-9, 6.37), (0, -1, float("inf"), float("nan"))),
+        ("CUT_OFF", (0, 0.99), (1, -0.1, float("nan"))),
+        ("SIDE", (9, 1024), (8,)),
+        ("JPEG_QUALITY", (1, 100), (0, 101)),
+        ("SEED", (0, 2**32 - 1), (-1, 2**32)),
+        ("N_THREADS", (-1, 1, 64), (0, -2)),
+    ],
+)
+def test_ranges_hold_at_their_ends(name, allowed, refused):
+    expected, is_allowed = ALLOWED_VALUES[name]
+    assert all(map(is_allowed, allowed)) and not any(map(is_allowed, refused)) and expected
+
+
+def test_only_one_of_several_may_be_named():
+    only_one(DATA_DIR=None, PUBLISHED_FEATURES=None)
+    only_one(DATA_DIR=Path("faces"), PUBLISHED_FEATURES=None)
+    with pytest.raises(UsageError, match="^found both DATA_DIR and PUBLISHED_FEATURES: name one of them$"):
+        only_one(DATA_DIR=Path("faces"), PUBLISHED_FEATURES=Path("a.pkl"))
+
+
+LOST = {
+    "in the middle": ("N_BINS: int | None =", "N_BINS =", ""),
+    "first, asked for": ("SAMPLE_SIZES: tuple[int, ...] =", "SAMPLE_SIZES =", "settings.sample_sizes"),
+    "last, asked for": ("PROGRESS: bool =", "PROGRESS =", "settings.progress"),
+    "not there, asked for": ("NOT_A_SETTING", "NOT_A_SETTING", "settings.seed"),
+}
+
+
+@pytest.mark.parametrize("where", LOST)
+def test_a_constant_without_annotation_ends_the_run_where_the_script_wants_a_setting(make_script, where):
+    old, new, use = LOST[where]
+    name = make_script(f"{SCRIPT.replace(old, new)}\ndef main(settings):\n    return {use or None}\n")
+    expected = use.removeprefix("settings.").upper() or "N_BINS"
+    with pytest.raises(UsageError, match=f"^{expected} has lost its .*`{expected}: type = value`$"):
+        read_settings(name, [])
+
+
+def test_a_constant_apart_from_the_settings_needs_no_annotation(make_script):
+    source = SCRIPT + "\nPAPERS = 7\ndef main(settings):\n    return settings.paths, PAPERS, NOT_A_SETTING\n"
+    assert "papers" not in vars(read_settings(make_script(source), ["a.png"], ("paths", "what to judge")))
 
 
 @pytest.mark.parametrize(
@@ -177,24 +277,31 @@ def test_run_ends_in_the_status_and_one_sentence(script, capsys, main, status, w
     assert error.count("\n") == bool(words) and error.startswith("measure_nothing.py: " if words else "")
 
 
-@pytest.mark.parametrize("exception", [ValueError("a defect"), OSError("a defect"), SystemExit(3)])
+@pytest.mark.parametrize("exception", [ValueError("a defect"), OSError("a defect")])
 def test_run_lets_a_defect_through_whole(exception):
     with pytest.raises(type(exception)) as caught:
         run(raising(exception))
     assert caught.value is exception
 
 
-def run_printing(n_lines, **options):
+PRINT = {  # few lines stay in Python's buffer until the end
+    "few lines": "lambda: print('line')",
+    "many lines": "lambda: print('line\\n' * 10**5)",
+    "help": "lambda: (print('line'), sys.exit(0))",  # as argparse ends
+}
+
+
+def run_printing(what, **options):
     """Start a program that prints lines once it is told to; its output is buffered, as it is in a pipe by default."""
-    program = f"from experiment_settings import run; input(); run(lambda: print('line\\n' * {n_lines}))"
+    program = f"import sys; from deepfake_spectra.settings import run; input(); run({PRINT[what]})"
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     streams = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen([sys.executable, "-c", program], cwd=REPOSITORY, env=environment, **streams, **options)
 
 
-@pytest.mark.parametrize("n_lines", [1, 10**5])
-def test_a_reader_that_leaves_is_no_traceback(n_lines):
-    with run_printing(n_lines, stdout=subprocess.PIPE) as process:
+@pytest.mark.parametrize("what", PRINT)
+def test_a_reader_that_leaves_is_no_traceback(what):
+    with run_printing(what, stdout=subprocess.PIPE) as process:
         process.stdout.close()
         process.stdin.write("\n")
         process.stdin.close()
@@ -203,9 +310,9 @@ def test_a_reader_that_leaves_is_no_traceback(n_lines):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-@pytest.mark.parametrize("n_lines", [1, 10**5])
-def test_a_full_output_is_one_sentence(n_lines):
-    with open("/dev/full", "w") as full, run_printing(n_lines, stdout=full) as process:
+@pytest.mark.parametrize("what", PRINT)
+def test_a_full_output_is_one_sentence(what):
+    with open("/dev/full", "w") as full, run_printing(what, stdout=full) as process:
         process.stdin.write("\n")
         process.stdin.close()
         error = process.stderr.read()

@@ -1,0 +1,151 @@
+"""A file holds the old content or the new one, whatever interrupts the writing; names fit terminals and figures."""
+
+import errno
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deepfake_spectra.files import (
+    REPOSITORY, display_path, figure_name, figure_title, printable, whole_file, write_text,
+)  # fmt: skip
+
+WRITE_HALF_AND_WAIT = """
+import sys, time
+from pathlib import Path
+from deepfake_spectra.files import whole_file
+with whole_file(Path(sys.argv[1])) as temporary:
+    temporary.write_text("half of the n")
+    print("half", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def path(tmp_path):
+    """Return a file that holds "old"."""
+    path = tmp_path / "results.json"
+    path.write_text("old")
+    return path
+
+
+def test_a_finished_block_replaces_the_file_and_leaves_nothing_else(path):
+    with whole_file(path) as temporary:
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+        assert temporary.parent == path.parent and temporary.suffix == path.suffix
+    assert path.read_text() == "new"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_the_folder_is_made(tmp_path):
+    path = tmp_path / "plots" / "drawn" / "a.txt"
+    with whole_file(path) as temporary:
+        temporary.write_text("new")
+    assert path.read_text() == "new"
+
+
+@pytest.mark.parametrize("exception", [ValueError, KeyboardInterrupt, SystemExit])
+def test_an_exception_leaves_the_old_file_and_nothing_else(path, exception):
+    with pytest.raises(exception), whole_file(path) as temporary:
+        temporary.write_text("half of the n")
+        raise exception
+    assert path.read_text() == "old"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_kill_leaves_the_old_file_and_the_next_run_writes_the_new_one(path):
+    command = [sys.executable, "-c", WRITE_HALF_AND_WAIT, path]
+    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE) as writer:
+        assert writer.stdout.readline() == b"half\n"
+        writer.send_signal(signal.SIGKILL)
+    assert path.read_text() == "old"
+    with whole_file(path) as temporary:
+        temporary.write_text("new")
+    assert path.read_text() == "new"
+
+
+def test_two_files_of_one_suffix_can_be_open_at_once(tmp_path):
+    first, second = tmp_path / "first.txt", tmp_path / "second.txt"
+    with whole_file(first) as temporary_first, whole_file(second) as temporary_second:
+        temporary_first.write_text("first")
+        temporary_second.write_text("second")
+    assert (first.read_text(), second.read_text()) == ("first", "second")
+
+
+def test_two_threads_can_write_one_file_at_once(path):
+    def write(text):
+        with whole_file(path) as temporary:
+            temporary.write_text(text)
+            barrier.wait()  # both have written, none has moved
+
+    barrier = threading.Barrier(2, timeout=10)
+    threads = [threading.Thread(target=write, args=[text]) for text in ("first", "second")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert path.read_text() in ("first", "second") and list(path.parent.iterdir()) == [path]
+
+
+def test_an_error_of_the_system_names_the_file_and_not_its_temporary_name(path):
+    with pytest.raises(OSError) as caught, whole_file(path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert caught.value.filename == str(path)
+    (path.parent / "folder").mkdir()
+    with pytest.raises(OSError) as caught, whole_file(path.parent / "folder") as temporary:
+        temporary.write_text("new")
+    assert caught.value.filename == str(path.parent / "folder")
+
+
+def test_a_name_that_is_no_unicode_keeps_its_bytes_in_a_text_file(path):
+    write_text(path, f"Zoë {os.fsdecode(bytes([255, 10]))}")
+    assert path.read_bytes() == "Zoë ".encode() + bytes([255, 10])
+
+
+@pytest.mark.parametrize(
+    "name, shown",
+    [
+        ("Zoë Bell.jpg", "Zoë Bell.jpg"),
+        ("two\nlines.jpg", "two\\nlines.jpg"),
+        ("bell\a.jpg", "bell\\x07.jpg"),
+        (os.fsdecode(b"\xff.jpg"), "\\udcff.jpg"),
+        (np.str_("a\tb.jpg"), "a\\tb.jpg"),  # as it comes out of an array
+    ],
+)
+def test_a_printable_name_is_one_line_that_every_terminal_can_show(name, shown):
+    assert printable(name) == shown
+    shown.encode()
+
+
+def test_a_displayed_path_starts_at_the_current_folder_where_it_lies_below(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert display_path(tmp_path / "plots/a\n.png") == os.path.join("plots", "a\\n.png")
+    assert display_path(tmp_path.parent / "b.png") == str(tmp_path.parent / "b.png")
+
+
+def test_figures_of_files_of_one_name_do_not_overwrite_each_other(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = [figure_name(Path(path)) for path in ("a/x.png", "b/x.png", "a/x.jpg", "a/y.png")]
+    assert len(set(names)) == 4
+    assert figure_name(tmp_path / "a/x.png") == names[0]  # one file, one name, however it is called
+
+
+@pytest.mark.parametrize("name", ["-dash.png", ".hidden.png", "a b'c\n$(ls).png", os.fsdecode(b"\xff.png"), "あ" * 100])
+def test_a_figure_has_a_name_that_every_system_takes_and_no_shell_misreads(tmp_path, name):
+    figure = figure_name(Path(name))
+    assert re.fullmatch(r"[\w][\w.-]*-[0-9a-f]{10}\.png", figure)
+    write_text(tmp_path / figure, "")
+    assert os.listdir(tmp_path) == [figure]
+
+
+def test_a_figures_title_is_a_name_of_80_letters_at_most():
+    assert figure_title(Path("folder/" + "a" * 76 + ".png")) == "a" * 76 + ".png"
+    shortened = figure_title(Path("folder/" + "a" * 100 + "b" * 100 + "\n.png"))
+    assert len(shortened) <= 80 and shortened.startswith("a" * 50) and shortened.endswith("b\\n.png")
