@@ -18,6 +18,7 @@ decided. Folders are searched recursively, hidden files passed over. Status 1 if
 import csv
 import io
 import json
+import os
 import sys
 from collections import Counter
 from contextlib import closing
@@ -81,14 +82,14 @@ def description(detector):
     sample = " on the built-in sample, which shows how it works and knows no faces" if is_sample else ""
     sources = ", ".join(f"{name} {n}" for name, n in dataset.counts().items())
     crop = "the middle third of each face crop" if dataset.feature.crop == "centre_third" else "the whole image"
-    normalised = ", divided by the first" if dataset.feature.normalise else ""
+    length = f"{dataset.feature.n_bins} values{', divided by the first' if dataset.feature.normalise else ''}"
     classifier = ", ".join(f"{name} {value}" for name, value in detector.classifier.items())
     right = " and ".join(
         f"{detector.n_right[label]} of {detector.n_held_out[label]} {CLASS_NAMES[label]}" for label in (REAL, FAKE)
     )
     return (
         f"judge: {detector.experiment}{sample}: SVM ({classifier}) on {sources}\n"
-        f"any size: the spectrum of {crop} (never resized) is resampled to {dataset.feature.n_bins} values{normalised}\n"
+        f"any size: the spectrum of {crop} (never resized) is resampled to {length}\n"
         f"score: probability of fake, Platt scaling on decision values held out in {detector.n_folds} folds; there "
         f"{right} images fall on the right side of 0.5"
     )
@@ -186,16 +187,17 @@ def json_text(judgements, detector, settings):
 
 
 def check_outputs(settings, files):
-    """End the run where an output has no place of its own: a folder, named twice, or among what is read (UsageError)."""
+    """End the run where an output is a folder, named twice, or among what is read (UsageError); make their folders."""
     outputs = [path for path in (settings.csv, settings.json, settings.save_spectra) if path]
     inputs = [file.path for file in files] + [settings.spectra] * bool(settings.spectra)
     for path in outputs:
         if path.is_dir() or outputs.count(path) > 1:
             raise UsageError(f"{display_path(path)}: a folder, or named twice; name a file of its own for each of "
                              "--csv, --json, --save-spectra")  # fmt: skip
-        if path.exists() and any(other.exists() and path.samefile(other) for other in inputs):
+        if path.exists() and any(os.path.exists(other) and path.samefile(other) for other in inputs):
             raise UsageError(f"{display_path(path)}: is read, and would be replaced by what is written; name another")
-        path.parent.mkdir(parents=True, exist_ok=True)  # that it cannot be made is better known now than in the end
+    for path in outputs:  # that a folder cannot be made is better known now than in the end
+        path.parent.mkdir(parents=True, exist_ok=True)
 
 
 def main():

@@ -291,7 +291,9 @@ def test_half_is_fake(detect, trained, monkeypatch):
 
 
 def test_csv_json_and_the_terminal_say_the_same(detect, trained, tmp_path):
-    asked = (trained / "images/fake", tmp_path / "nowhere.png", trained / "images/real/000.png")
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real/unlike.jpg").write_bytes(by_opencv(picture(0, (100, 100)), ".jpg"))
+    asked = (trained / "images/fake", tmp_path / "nowhere.png", tmp_path / "real")
     done = detect(*asked, "--csv", tmp_path / "new/x.csv", "--json", tmp_path / "x.json", status=1)
     written, rows = json.loads((tmp_path / "x.json").read_text()), read_csv(tmp_path / "new/x.csv")
     assert (written["experiment"], written["built_in_sample"]) == ("faces_hq", False)
@@ -311,6 +313,7 @@ def test_csv_json_and_the_terminal_say_the_same(detect, trained, tmp_path):
         assert row["verdict"] == CLASS_NAMES[row["score"] >= 0.5] == Path(row["path"]).parent.name
         assert line["warnings"] == "; ".join(row["warnings"])
         assert f"{row['verdict']}  {row['score']:.3f}  {row['path']}  [{line['warnings']}]\n" in done.out
+    assert len(written["files"][-1]["warnings"]) >= 2
     assert done.out.endswith("\n12 fake, 1 real, 1 not judged\n")
 
 
@@ -320,6 +323,17 @@ def test_one_thread_and_many_give_the_same_and_each_file_once(detect, trained, t
         detect(*asked, "--n-threads", n_threads, "--csv", tmp_path / f"{n_threads}.csv")
     assert (tmp_path / "1.csv").read_bytes() == (tmp_path / "4.csv").read_bytes()
     assert len(read_csv(tmp_path / "1.csv")) == 12
+
+
+def test_the_seed_draws_the_folds_of_the_calibration(detect, trained, tmp_path):
+    asked = trained / "images/real/000.png"
+    scores = []
+    for seed in (0, 1):
+        detect(asked, "--seed", seed, "--csv", tmp_path / "x.csv")
+        scores.append(float(read_csv(tmp_path / "x.csv")[str(asked)]["score"]))
+        judged = judge(File(asked, "image"), load_detector(trained / "judge", seed, 1), CropOptions())
+        assert scores[seed] == pytest.approx(judged.score, abs=1e-12)
+    assert scores[0] != scores[1]
 
 
 def test_a_figure_of_each_file_shows_it_over_the_training_spectra(detect, trained, tmp_path, monkeypatch):

@@ -180,7 +180,7 @@ def test_boxes_are_in_pixels_of_the_full_image_whatever_its_size(scale, shape):
     assert 80 * scale < face.width < face.height < 180 * scale
 
 
-def test_the_detector_sees_red_green_blue(monkeypatch):
+def test_the_detector_sees_red_green_blue_and_averages_of_pixels(monkeypatch):
     seen = []
 
     def detector(image, threshold):
@@ -193,6 +193,10 @@ def test_the_detector_sees_red_green_blue(monkeypatch):
     assert detect_faces(blue) == []
     assert seen[0].shape == (128, 224, 3)
     assert np.array_equal(seen[0][0, 0], [0, 0, 255])
+    stripes = np.zeros((640, 1280, 3), np.uint8)
+    stripes[:, ::2] = 254
+    detect_faces(stripes)
+    assert seen[1].shape == (320, 640, 3) and (seen[1] == 127).all()  # halved, and no pixel left out
 
 
 def test_the_largest_face_comes_first():

@@ -414,6 +414,15 @@ def test_patches_are_cut_from_everywhere_and_flipped_both_ways():
     assert rows == columns == set(range(5))
 
 
+def test_in_the_report_photographs_alone_are_real_and_each_is_a_group_with_what_was_made_of_it():
+    own, painted = pattern()[:48, :48], build.altered(pattern()[:48, :48])["blur"]
+    dataset = training.dataset_of({"photographs/a_00": own, "blur/a_00": painted, "x_1/b_00": painted}, "jpeg 50")
+    assert dataset.labels.tolist() == [0, 1, 1] and dataset.groups.tolist() == ["a", "a", "b"]
+    assert dataset.sources.tolist() == ["photographs", "blur", "x_1"] and dataset.protocol == "by_photograph"
+    encoded = cv2.imencode(".jpg", own, [cv2.IMWRITE_JPEG_QUALITY, 50])[1]
+    np.testing.assert_allclose(dataset.spectra[0], radial_spectrum(cv2.imdecode(encoded, 0)))
+
+
 @needs_torch
 def test_training_brings_a_generator_nearer_to_the_photographs_and_is_the_same_for_a_seed(tmp_path):
     coins = build.load_photograph("coins")
@@ -535,6 +544,8 @@ def test_report_tells_what_a_detector_of_one_generator_makes_of_all_else(trained
     assert "photographs 26, transposed_convolution_5 26, nearest_convolution_5 26, bicubic_upsampling 26" in report
     assert "transposed_convolution_5 is the transposed_convolution that is shipped" in report
     assert "nearest_convolution_5 is not the nearest_convolution that is shipped" in report
+    for name, section in zip(FAKE_SOURCES, report.split("\nTrained on ")[1:], strict=True):
+        assert section.startswith(f"photographs and {name}, ") and f"| photographs + {name}_5" in section
     levels = [build._paint(name)[1]["transposed_convolution"] for name in FEW]
     brighter = np.mean([np.mean(build.crops(painted), axis=(1, 2)).sum() for painted in levels])
     brighter -= np.mean([np.mean(real(name), axis=(1, 2)).sum() for name in FEW])

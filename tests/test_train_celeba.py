@@ -312,14 +312,23 @@ def test_the_figures_are_of_the_svm_and_of_the_controls(train, drawn, few, tmp_p
     assert '"classifier": {"kernel": "linear", "C": 30.0}' in description and '"normalise": true' in description
 
 
-def test_the_feature_is_what_the_settings_ask_for_in_the_controls_too(train, few, monkeypatch):
-    asked = []
-    monkeypatch.setattr(
-        train_celeba, "load_spectra", lambda *given, **keys: asked.append(given[1]) or load_spectra(*given, **keys)
-    )
+def test_feature_and_seed_are_those_of_the_settings_in_the_controls_too(train, few, monkeypatch):
+    asked, seeds = [], set()
+
+    def note_feature(images, feature, *arguments, **keys):
+        asked.append(feature)
+        seeds.add(("draw", keys["seed"]))
+        return load_spectra(images, feature, *arguments, **keys)
+
+    def note_seed(dataset, n_samples, test_share, n_splits, seed):
+        seeds.add(("splits", seed))
+        return random_splits(dataset, n_samples, test_share, n_splits, seed)
+
+    monkeypatch.setattr(train_celeba, "load_spectra", note_feature)
+    monkeypatch.setattr(train_celeba, "random_splits", note_seed)
     flags = ("--convention", "centred", "--precision", "float32", "--n-bins", 20, "--both-altered", "crop 30x30")
-    train("--data-dir", few, "--sample-sizes", 48, *FAST[:-1], *flags)
-    assert asked == [
+    train("--data-dir", few, "--sample-sizes", 48, *FAST[:-1], *flags, "--seed", 5)
+    assert seeds == {("draw", 5), ("splits", 5)} and asked == [
         Feature("centred", "none", "float32", alteration, n_bins=20, normalise=True)
         for alteration in ("", "", "blur 2", "crop 30x30")
     ]

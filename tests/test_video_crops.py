@@ -200,13 +200,13 @@ def test_a_crop_has_the_very_pixels_of_its_frame(tree, tmp_path, extract):
 def test_faces_are_cut_with_their_scores(tmp_path, extract):
     portrait = np.ascontiguousarray(skimage.data.astronaut()[::2, ::2, ::-1])
     write_clip(tmp_path / "videos/fake/astronaut.mp4", np.array([portrait] * 3))
-    extract(tmp_path / "videos", CropOptions(20, "centerface", 1.5))
+    extract(tmp_path / "videos", CropOptions(20, "centerface", 2.0))
     rows = read_index(tmp_path / "frames")
     assert len(rows) == 3
     for row in rows:
         assert row.score > 0.7
         (face,) = detect_faces(cv2.imread(str(tmp_path / "frames" / row.path)))
-        assert face.height == pytest.approx(row.size / 1.5, rel=0.1)
+        assert face.height == pytest.approx(row.size / 2, rel=0.15)
 
 
 def test_broken_videos_are_named_with_the_reason_and_the_rest_goes_on(tree, clip, tmp_path, extract):

@@ -5,8 +5,8 @@
 
 Two encoder-decoders learn to reproduce the photographs of `build.py`, by L1 plus an adversarial loss. They differ in
 how they up-sample: by a transposed convolution, or by nearest neighbour and a convolution. A linear SVM tells their
-crops from the real ones, in photographs that it has not seen, with an accuracy of NNN %
-(seed 0; 146 crops a class, 10 splits).
+crops from the real ones, in photographs that it has not seen, with an accuracy of 96.1 ± 3.4 % and 90.7 ± 5.3 %
+(seed 0; 146 crops a class, 40 to 64 tested, 10 splits).
 
 The rule, fixed before any score was seen: seeds 0, 1 and 2, 2000 steps, the last checkpoint, and **seed 0 is shipped
 whatever it scores**; all three are reported. Few steps and a bottleneck are part of the recipe: a network that copies
