@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -446,6 +445,22 @@ def test_the_adversarial_loss_counts_after_the_first_steps_only(tmp_path):
         training.train("transposed_convolution", 0, settings, tmp_path / "made.npz", 0)
         made.append((tmp_path / "made.npz").read_bytes())
     assert made[0] != made[1] and made[2] == made[3] and made[0] != made[2]
+
+
+@needs_torch
+def test_a_generator_learns_to_paint_what_the_discriminator_takes_for_real(tmp_path, monkeypatch):
+    import torch
+
+    def bright_is_real():
+        layer = torch.nn.Conv2d(1, 1, 1)
+        torch.nn.init.ones_(layer.weight)
+        return layer
+
+    monkeypatch.setattr(training, "make_discriminator", bright_is_real)
+    recipe = {"batch_size": 2, "patch_side": 16, "learning_rate": 2e-3, "betas": (0.5, 0.99)}
+    settings = SimpleNamespace(steps=20, l1_steps=0, adversarial_weight=100.0, **recipe)
+    training.train("transposed_convolution", 0, settings, tmp_path / "made.npz", 0)
+    assert resynthesise(pattern(), load_generator("made", tmp_path)).mean() > 200  # of 125
 
 
 @pytest.mark.parametrize(
