@@ -23,15 +23,23 @@ built_in_sample_celeba.safetensors.
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
 from deepfake_spectra.alterations import parse_steps
 from deepfake_spectra.classification import score_baselines, score_classifiers, score_k_means, standardised_weights
 from deepfake_spectra.dataset import BUILT_IN_SAMPLE, FAKE, REAL, Feature, Precision
+from deepfake_spectra.controls import half_altered
 from deepfake_spectra.detector_file import save_run
-from deepfake_spectra.image_spectra import find_images, label_sources, load_spectra, sizes_that_fit
+from deepfake_spectra.files import REPOSITORY
+from deepfake_spectra.image_spectra import (
+    find_images,
+    label_sources,
+    load_spectra,
+    mean_log_power_plane,
+    sizes_that_fit,
+)
 from deepfake_spectra.published_features import published_dataset
 from deepfake_spectra.results import headers_warning, paper_rows, result_table, rows_of, write_results
 from deepfake_spectra.settings import only_one, read_settings, run, settings_record
@@ -44,6 +52,7 @@ REAL_SOURCES: tuple[str, ...] = ("img_align_celeba",)  # CelebA's own name of it
 FAKE_SOURCES: tuple[str, ...] = ("dataset_celebA",)  # the folder in the authors' archive
 SAMPLE_SIZES: tuple[int, ...] = (2000,)  # images in total, all sources together; the paper's
 PUBLISHED_FEATURES: Path | None = None  # the authors' celeba_low_1000.pkl, instead of images
+RELEASED_FEATURES: Path | None = None  # the authors' celeba_low_1000.pkl, drawn over ours in the figure of the centres
 MAX_UNREADABLE: float = 0.01  # share of unreadable files above which the run ends
 
 # feature
@@ -69,6 +78,10 @@ BOTH_ALTERED: tuple[str, ...] = ("crop 128x128", "crop 128x128 + jpeg 75", "crop
 # output
 OUTPUT_DIR: Path = Path("plots")  # for tables and figures
 
+CONTROL_PANELS = {
+    "control": "Fakes against fakes, every second one altered", "alike": "Reals against fakes, both altered alike",
+}  # fmt: skip
+
 # the paper's own, beside which ours are set where sources and feature are the same: not to be edited
 PAPER_SOURCES = {"img_align_celeba": REAL, "dataset_celebA": FAKE}
 PAPER_FEATURE = Feature(n_bins=80, normalise=True)
@@ -78,31 +91,41 @@ PAPER_ACCURACY = {  # per cent at a number of images
 }
 
 
-def fakes_half_altered(dataset, load, alteration):
-    """Return the fakes alone, every second one altered and labelled as the class to be found."""
-    altered = load(replace(dataset.feature, alteration=alteration))
-    row_of = {path: row for row, path in enumerate(altered.paths)}  # an alteration may leave nothing of an image
-    kept = [row for row in np.flatnonzero(dataset.labels == FAKE) if dataset.paths[row] in row_of]
-    untouched = dataset.of_rows(kept)
-    spectra = altered.spectra[[row_of[path] for path in untouched.paths]]
-    is_altered = np.arange(len(untouched)) % 2 == 1
-    return replace(
-        untouched,
-        spectra=np.where(is_altered[:, None], spectra, untouched.spectra),
-        labels=np.where(is_altered, FAKE, REAL),
-        sources=np.where(is_altered, "altered", "untouched"),
-        skipped=altered.skipped,
-    )
-
-
 def controls(dataset, load, settings):
     """Yield (table, condition, data set) of both controls: fakes against fakes, and both classes altered alike."""
-    yield "control", "untouched", fakes_half_altered(dataset, load, "")
+    untouched = dataset.of_sources(dataset.sources_of(FAKE))
+    yield "control", "untouched", half_altered(untouched, untouched)
     for alteration in settings.fakes_altered:
-        yield "control", alteration, fakes_half_altered(dataset, load, alteration)
+        altered = load(replace(dataset.feature, alteration=alteration))
+        yield "control", alteration, half_altered(untouched, altered.of_sources(list(untouched.counts())))
     yield "alike", "as they are", dataset
     for alteration in settings.both_altered:
         yield "alike", alteration, load(replace(dataset.feature, alteration=alteration))
+
+
+def draw_centres(path, by_centre, settings, title):
+    """Draw the reals' mean 2-D spectrum with the rings of both centres; returns whether there is something to draw."""
+    from deepfake_spectra.plane_plots import centres_figure
+
+    if "published_2019" not in by_centre:
+        return False
+    reals = {name: dataset.of_rows(np.flatnonzero(dataset.labels == REAL)) for name, dataset in by_centre.items()}
+    if len(set(reals["published"].sizes())) > 1:
+        return False
+    ((height, width),) = set(reals["published"].sizes())
+    if height == width:  # the two centres are one
+        return False
+    centres = {
+        "right centre (published)": ((width - 1) / 2, (height - 1) / 2),
+        "the authors' of 2019": ((width - 1) / 2, (width - 1) / 2),
+    }
+    curves = dict(zip(centres, (reals[name].spectra.mean(axis=0) for name in ("published", "published_2019"))))
+    if settings.released_features:
+        released = published_dataset(settings.released_features, PAPER_FEATURE)
+        curves["released by the authors"] = released.spectra[released.labels == REAL].mean(axis=0)
+    plane = mean_log_power_plane(settings.data_dir or REPOSITORY / "data/celeba", reals["published"].paths)
+    centres_figure(path, plane, curves, centres, f"{title}: {len(reals['published'])} reals, rings around two centres")
+    return True
 
 
 def make_tables(dataset, rows, n_splits):
@@ -116,6 +139,15 @@ def make_tables(dataset, rows, n_splits):
     ):  # fmt: skip
         if found := rows_of(rows, table):
             yield caption, result_table(found, ("condition", "n_samples"), ("classifier",), {"n_samples": "images"})
+    if found := rows_of(rows, "centre"):
+        yield (
+            "Where the rings stand: `published` around the middle, `published_2019` as the authors' code of 2019 had it "
+            f"(both coordinates from the width), `centred` around DC. Accuracy in %, {spread} (95 % interval)",
+            result_table(
+                found, ("condition", "n_samples"), ("classifier", "protocol"),
+                {dataset.protocol: "", "condition": "convention", "tenth_value": "one threshold on the 10th value"},
+            ),
+        )  # fmt: skip
     accuracies = rows_of(rows, "sample_sizes")
     is_of_paper = dataset.is_of_paper(PAPER_SOURCES, PAPER_FEATURE)
     published = paper_rows(PAPER_ACCURACY, accuracies) if is_of_paper else []
@@ -134,8 +166,10 @@ def main():
     settings = read_settings(__name__)
     from sklearn.linear_model import LogisticRegression  # scikit-learn and matplotlib take a second to load
     from sklearn.svm import SVC
+    from sklearn.tree import DecisionTreeClassifier
 
-    from deepfake_spectra.plots import control_figure, spectrum_figure
+    from deepfake_spectra.plots import spectrum_figure
+    from deepfake_spectra.result_plots import control_figure
 
     for alteration in settings.fakes_altered + settings.both_altered:
         parse_steps(alteration)  # a wrong one ends the run before it has cost anything
@@ -183,14 +217,28 @@ def main():
             f"controls left out: found {n_fakes} fakes, need 4 to train and test on altered and untouched ones"
         )
 
+    by_centre = {}
+    if not settings.published_features:
+        is_wide = any(width > 2 * height for height, width in dataset.sizes())  # the centre of 2019 lies outside then
+        conventions = [name for name in get_args(Convention) if not (is_wide and name == "published_2019")]
+        by_centre = {name: load(replace(feature, convention=name)) for name in conventions}
+    for convention, of_centre in by_centre.items():
+        splits = random_splits(of_centre, max(sizes), settings.test_share, settings.n_splits, seed)
+        keys = {"table": "centre", "condition": convention, "n_samples": max(sizes)}
+        rows += score_classifiers(of_centre, splits, classifiers, n_threads, protocol=protocol, **keys)
+        rows += score_k_means(of_centre, splits, seed, n_threads, **keys)
+        stump, tenth_value = {"tenth_value": DecisionTreeClassifier(max_depth=1)}, of_centre.spectra[:, 9:10]
+        rows += score_classifiers(of_centre, splits, stump, n_threads, tenth_value, protocol=protocol, **keys)
+
     folder = settings.output_dir / dataset.origin.subfolder
-    title = f"CelebA experiment{dataset.origin.said}"
+    title = f"CelebA experiment, {len(dataset)} images{dataset.origin.said}"
     weights = standardised_weights(dataset, classifiers["svm_linear"])
     spectrum_figure(folder / "celeba_spectrum.png", dataset, weights, "Linear SVM", title)
     if has_controls:
-        control_figure(folder / "celeba_control.png", rows, ("control", "alike"), title)
+        control_figure(folder / "celeba_control.png", rows, CONTROL_PANELS, title)
+    has_centres = draw_centres(folder / "celeba_centres.png", by_centre, settings, title)
     tables = list(make_tables(dataset, rows, settings.n_splits))
-    figures = {"celeba_spectrum.png": True, "celeba_control.png": has_controls}
+    figures = {"celeba_spectrum.png": True, "celeba_control.png": has_controls, "celeba_centres.png": has_centres}
     write_results(folder, "celeba", title, dataset, settings_record(settings), rows, tables, remarks, figures)
     save_run("celeba", dataset, classifiers["svm_linear"])
 

@@ -161,6 +161,7 @@ def main():
     from sklearn.svm import SVC
 
     from deepfake_spectra.plots import roc_figure, spectrum_figure
+    from deepfake_spectra.result_plots import protocols_figure
 
     feature = Feature(settings.convention, settings.crop, settings.precision, n_bins=settings.n_bins, normalise=True)
     only_one(FRAMES_DIR=settings.frames_dir, PUBLISHED_TEST=settings.published_test)
@@ -199,14 +200,17 @@ def main():
         rows += score_classifiers(dataset, splits, classifiers, n_threads, **keys)
 
     folder = settings.output_dir / dataset.origin.subfolder
-    title = f"DeepFakeDetection experiment{dataset.origin.said}"
+    title = f"DeepFakeDetection experiment, {len(dataset)} frames{dataset.origin.said}"
     names = NAMES | (BLOCK_NAMES if dataset.origin is PUBLISHED_FEATURES else {})
     weights = standardised_weights(dataset, classifiers["logistic_regression"])
     spectrum_figure(folder / "deepfake_detection_spectrum.png", dataset, weights, "Logistic regression", title)
+    largest = [row for row in rows_of(rows, "sample_sizes") if row["n_samples"] == max(sizes)]
+    protocols_figure(folder / "deepfake_detection_protocols.png", largest, names, f"{max(sizes)} frames, half real")
     if said:
         roc_figure(folder / "deepfake_detection_roc.png", roc_panels(said, names), title)
     tables = list(make_tables(dataset, rows, names, settings))
-    figures = {"deepfake_detection_spectrum.png": True, "deepfake_detection_roc.png": bool(said)}
+    figures = {f"deepfake_detection_{name}.png": True for name in ("spectrum", "protocols")}
+    figures["deepfake_detection_roc.png"] = bool(said)
     record = settings_record(settings)
     write_results(folder, "deepfake_detection", title, dataset, record, rows, tables, remarks, figures)
     save_run("deepfake_detection", dataset, classifiers["svm_rbf"], first_identities(dataset))

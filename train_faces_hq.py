@@ -14,19 +14,36 @@ _files.txt, for the sample into plots/built_in_sample/; and the spectra for dete
 data/spectra/faces_hq.safetensors or built_in_sample_faces_hq.safetensors.
 """
 
-from itertools import product
+from dataclasses import replace
+from functools import partial
+from itertools import combinations, product
 from pathlib import Path
 
-from deepfake_spectra.classification import score_baselines, score_classifiers, score_k_means, standardised_weights
+from deepfake_spectra.alterations import parse_steps
+from deepfake_spectra.classification import (
+    score_baselines,
+    score_classifiers,
+    score_k_means,
+    scores_by_source,
+    standardised_weights,
+)
+from deepfake_spectra.controls import half_altered, one_against_other
 from deepfake_spectra.dataset import BUILT_IN_SAMPLE, FAKE, REAL, Feature, Precision
 from deepfake_spectra.detector_file import save_run
-from deepfake_spectra.image_spectra import find_images, label_sources, load_spectra, sizes_that_fit
+from deepfake_spectra.image_spectra import (
+    find_images,
+    label_sources,
+    load_spectra,
+    mean_planes,
+    sizes_that_fit,
+)
 from deepfake_spectra.published_features import published_dataset
 from deepfake_spectra.results import headers_warning, paper_rows, result_table, rows_of, write_results
-from deepfake_spectra.sample.build import credit, sample_images, shown_crops
+from deepfake_spectra.sample.build import sample_images
+from deepfake_spectra.sample.show import credit, pipeline, shown_crops
 from deepfake_spectra.settings import only_one, read_settings, run, settings_record
 from deepfake_spectra.splits import random_splits, source_splits
-from radial_spectrum import Convention
+from radial_spectrum import Convention, normalise_by_first
 
 # data
 DATA_DIR: Path | None = None  # folder with one sub-folder per source; none: data/faces_hq, else the built-in sample
@@ -39,7 +56,6 @@ MAX_UNREADABLE: float = 0.01  # share of unreadable files above which the run en
 # feature
 CONVENTION: Convention = "published"  # "centred" has DC at the centre and keeps every ring
 PRECISION: Precision = "float64"  # float32 is faster and errs by 1e-4 in single bins
-ALTERATION: str = ""  # done to every image first, as "jpeg 75" or "crop 512x512 + blur 0.5": what is left then?
 N_BINS: int | None = None  # values per spectrum; none: as many as the shortest has (722 at 1024x1024)
 
 # classifiers
@@ -50,8 +66,16 @@ LOGISTIC_MAX_ITER: int = 1000  # liblinear, no scaling
 SEED: int = 0  # draws the images and the splits
 N_THREADS: int = -1  # -1: one per core
 
+# controls, in the words of alterations.alter
+BOTH_ALTERED: tuple[str, ...] = ("jpeg 75", "jpeg 50", "jpeg 90")  # of all images alike; the first also of halves
+
 # output
 OUTPUT_DIR: Path = Path("plots")  # for tables and figures
+
+CONTROL_PANELS = {
+    "alike": "Reals against fakes, all images altered alike", "control": "Nothing fake to find",
+}  # fmt: skip
+PLANES_PER_CLASS = 300  # images whose mean 2-D spectrum is drawn
 
 # the paper's own, beside which ours are set where sources and feature are the same: not to be edited
 PAPER_SOURCES = {
@@ -68,20 +92,20 @@ PAPER_ACCURACY = {  # per cent at a number of images
 }
 
 
-def transfer_rows(dataset, classifiers, settings):
-    """Table 2: train on one real and one fake source, test on all the others; empty if a class has one source."""
+def transfer_rows(dataset, classifiers, settings, condition):
+    """Table 3: train on one real and one fake source, test on all the others; empty if a class has one source."""
     reals, fakes = dataset.sources_of(REAL), dataset.sources_of(FAKE)
     if len(reals) < 2 or len(fakes) < 2:
         return []
     rows = []
     for trained in product(reals, fakes):
         tested = [name for name in reals + fakes if name not in trained]
-        rows += rows_between(dataset, trained, tested, classifiers, settings, table="transfer")
+        rows += rows_between(dataset, trained, tested, classifiers, settings, table="transfer", condition=condition)
     return rows
 
 
 def limit_rows(dataset, classifiers, settings):
-    """Table 3, sample only: a detector of the first generator, asked about what it was not trained on."""
+    """Table 5, sample only: a detector of the first generator, asked about what it was not trained on."""
     trained_real, tested_real = dataset.sources_of(REAL)
     generator, *_ = fakes = dataset.sources_of(FAKE)
     rows = []
@@ -89,6 +113,22 @@ def limit_rows(dataset, classifiers, settings):
         trained, tested = (trained_real, generator), (tested_real, asked)
         rows += rows_between(dataset, trained, tested, classifiers, settings, table="limits", condition=asked)
     return rows
+
+
+def control_data(states):
+    """Yield (condition, data set) of table 4, in which there is nothing fake to find.
+
+    One source against itself, as it is and with every second image altered; and two sources of one class.
+    """
+    dataset, *altered = states.values()
+    for source in (name for name, n_images in dataset.counts().items() if n_images >= 4):  # to train and test on halves
+        for state in (dataset, *altered[:1]):
+            halves = half_altered(dataset.of_sources([source]), state.of_sources([source]))
+            yield f"{source}, half of it {state.feature.alteration or 'called fake'}", halves
+    for label in (REAL, FAKE):
+        for first, second in combinations(dataset.sources_of(label), 2):
+            for condition, state in states.items():
+                yield f"{first} against {second}, {condition}", one_against_other(state, first, second)
 
 
 def rows_between(dataset, trained, tested, classifiers, settings, **keys):
@@ -107,15 +147,28 @@ def rows_between(dataset, trained, tested, classifiers, settings, **keys):
     )
 
 
+def curve_ends(dataset):
+    """Return rows of table 6: the last value of each source's spectra over the first, as in the paper's figure."""
+    ends = normalise_by_first(dataset.spectra)[:, -1]
+    return [
+        {
+            "table": "curve_end", "metric": "last_over_first", "condition": source, "n_samples": n_images,
+            "mean": float(ends[dataset.sources == source].mean()), "std": float(ends[dataset.sources == source].std()),
+            "low": None, "protocol": None, "classifier": None,
+        }
+        for source, n_images in dataset.counts().items()
+    ]  # fmt: skip
+
+
 def make_tables(dataset, rows, n_splits):
     """Yield (caption, Markdown table) for all that was measured."""
     by_photograph = ", no photograph on both sides" if dataset.origin is BUILT_IN_SAMPLE else ""
     accuracies = rows_of(rows, "sample_sizes")
     is_of_paper = dataset.is_of_paper(PAPER_SOURCES, PAPER_FEATURE)
     published = paper_rows(PAPER_ACCURACY, accuracies) if is_of_paper else []
+    spread = f"mean ± standard deviation over {n_splits} random splits{by_photograph} (95 % interval)"
     yield (
-        f"Table 1. Accuracy in %, mean ± standard deviation over {n_splits} random splits{by_photograph} "
-        "(95 % interval)",
+        f"Table 1. Accuracy in %, {spread}",
         result_table(
             accuracies + published,
             ("n_samples", "measured") if published else ("n_samples",),
@@ -123,27 +176,92 @@ def make_tables(dataset, rows, n_splits):
             {dataset.protocol: "", "measured": "by", None: "here"},
         ),
     )
+    images = {"n_samples": "images", "condition": "all images"}
+    if found := rows_of(rows, "alike"):
+        yield (
+            f"Table 2. Reals against fakes, all images altered alike: accuracy in %, {spread}",
+            result_table(
+                found, ("condition", "n_samples"), ("classifier", "protocol"), images | {dataset.protocol: ""}
+            ),
+        )
     metrics = ("recall_real", "recall_fake", "balanced_accuracy", "roc_auc")
-    for table, caption, names in (
-        ("transfer", "Table 2. Transfer in %: trained on one real and one fake source, tested on the others", {}),
-        ("limits", "Table 3. Limits in %: a detector of one generator, asked about others, and about photographs that "
-         "were merely scaled or blurred", {"recall_fake": "called fake"}),
-    ):  # fmt: skip
-        if found := rows_of(rows, table, metrics):
-            lines = ("train_sources", "test_sources", "classifier")
-            yield caption + by_photograph, result_table(found, lines, ("metric",), names)
+    if found := rows_of(rows, "transfer", metrics):
+        yield (
+            f"Table 3. Transfer in %: trained on one real and one fake source, tested on the others{by_photograph}",
+            result_table(found, ("condition", "train_sources", "test_sources", "classifier"), ("metric",), images),
+        )
+    if found := rows_of(rows, "control"):
+        yield (
+            f"Table 4. Nothing fake to find: one source against itself, and two sources of one class: accuracy in %, "
+            f"{spread}",
+            result_table(found, ("condition", "n_samples"), ("classifier",), images | {"condition": "told apart"}),
+        )
+    if found := rows_of(rows, "curve_end", ("last_over_first",)):
+        yield (
+            "Table 6. The end of each source's curve over its first value, in %, mean ± standard deviation over images",
+            result_table(found, ("condition", "n_samples"), ("metric",), images | {"condition": "source"}),
+        )
+    if found := rows_of(rows, "limits", metrics):
+        yield (
+            "Table 5. Limits in %: a detector of one generator, asked about others, and about photographs that were "
+            f"merely scaled or blurred{by_photograph}",
+            result_table(
+                found, ("train_sources", "test_sources", "classifier"), ("metric",), {"recall_fake": "called fake"}
+            ),
+        )
+
+
+def draw_figures(folder, title, states, rows, svm):
+    """Write the figures of results and spectra and return {name: whether it was written}."""
+    from deepfake_spectra.plane_plots import pipeline_figure  # matplotlib takes a second to load
+    from deepfake_spectra.plots import crops_figure, sources_figure, spectrum_figure
+    from deepfake_spectra.result_plots import control_figure, scores_figure, sizes_figure
+
+    dataset, shown = states["as they are"], first_states(states)
+    weights = standardised_weights(dataset, svm)
+    spectrum_figure(folder / "faces_hq_spectrum.png", dataset, weights, "Linear SVM", title)
+    sources_figure(folder / "faces_hq_sources.png", shown, title)
+    published = paper_rows(PAPER_ACCURACY) if dataset.is_of_paper(PAPER_SOURCES, PAPER_FEATURE) else []
+    sizes_figure(folder / "faces_hq_sizes.png", rows_of(rows, "sample_sizes"), published, title)
+    control_figure(folder / "faces_hq_control.png", rows, CONTROL_PANELS, title)
+    said = {row["condition"]: row["predictions"] for row in rows_of(rows, "alike") if row["classifier"] == "svm_linear"}
+    scores = {condition: scores_by_source(state, said[condition]) for condition, state in shown.items()}
+    scores_figure(folder / "faces_hq_scores.png", scores, "Linear SVM")
+    is_sample = dataset.origin is BUILT_IN_SAMPLE
+    if is_sample:
+        crops_figure(folder / "faces_hq_crops.png", shown_crops(dataset.paths), dataset, credit())
+        pipeline_figure(folder / "faces_hq_pipeline.png", *pipeline(dataset, svm))
+    figures = {f"faces_hq_{name}.png": True for name in ("spectrum", "sources", "sizes", "control", "scores")}
+    return figures | {f"faces_hq_{name}.png": is_sample for name in ("crops", "pipeline")}
+
+
+def draw_planes(path, folder, states, title, n_threads):
+    """Write the mean 2-D spectra of both classes, if all images are of one size; return {name: whether written}."""
+    from deepfake_spectra.plane_plots import planes_figure
+
+    planes = {
+        condition: mean_planes(folder, state, PLANES_PER_CLASS, n_threads)
+        for condition, state in first_states(states).items()
+        if len(set(state.sizes())) == 1
+    }
+    if planes:
+        planes_figure(path, planes, title)
+    return {path.name: bool(planes)}
+
+
+def first_states(states):
+    """Return the images as they are and in the first alteration, for figures with room for two."""
+    return dict(list(states.items())[:2])
 
 
 def main():
     settings = read_settings(__name__)
-    from sklearn.linear_model import LogisticRegression  # scikit-learn and matplotlib take a second to load
+    from sklearn.linear_model import LogisticRegression  # takes a second to load
     from sklearn.svm import SVC
 
-    from deepfake_spectra.plots import crops_figure, spectrum_figure
-
-    feature = Feature(
-        settings.convention, precision=settings.precision, alteration=settings.alteration, n_bins=settings.n_bins
-    )
+    for steps in settings.both_altered:
+        parse_steps(steps)  # a wrong one ends the run before it has cost anything
+    feature = Feature(settings.convention, precision=settings.precision, n_bins=settings.n_bins)
     reading = {key: getattr(settings, key) for key in ("seed", "n_threads", "max_unreadable")}
     only_one(DATA_DIR=settings.data_dir, PUBLISHED_FEATURES=settings.published_features)
     if settings.published_features:
@@ -151,7 +269,11 @@ def main():
     else:
         labels = label_sources(settings.real_sources, settings.fake_sources)
         images = find_images("faces_hq", settings.data_dir, labels, PAPER_SOURCES)  # the sample's if there are none
-        dataset = load_spectra(images, feature, max(settings.sample_sizes), **reading)
+        load = partial(load_spectra, images, n_samples=max(settings.sample_sizes), **reading)
+        dataset = load(feature)
+    states = {"as they are": dataset}
+    if not settings.published_features:  # which come without images
+        states |= {steps: load(replace(dataset.feature, alteration=steps)) for steps in settings.both_altered}
 
     classifiers = {
         "svm_linear": SVC(kernel="linear", C=settings.svm_c),
@@ -168,24 +290,30 @@ def main():
         rows += score_classifiers(dataset, splits, classifiers, n_threads, protocol=dataset.protocol, **keys)
         rows += score_k_means(dataset, splits, seed, n_threads, **keys)
         rows += score_baselines(dataset, splits, seed, n_threads, protocol=dataset.protocol, **keys)
-    transfer = transfer_rows(dataset, classifiers, settings)
-    rows += transfer
+    for condition, state in states.items():
+        splits = random_splits(state, max(sizes), settings.test_share, settings.n_splits, seed)
+        keys = {"table": "alike", "condition": condition, "n_samples": max(sizes)}
+        rows += score_classifiers(state, splits, classifiers, n_threads, protocol=dataset.protocol, **keys)
+        rows += score_k_means(state, splits, seed, n_threads, **keys)
+        rows += transfer_rows(state, classifiers, settings, condition)
+        dataset.skipped += [found for found in state.skipped if found not in dataset.skipped]
+    for condition, control in control_data(states):
+        splits = random_splits(control, len(control), settings.test_share, settings.n_splits, seed)
+        keys = {"table": "control", "condition": condition, "protocol": dataset.protocol, "n_samples": len(control)}
+        rows += score_classifiers(control, splits, classifiers, n_threads, **keys)
+    rows += curve_ends(dataset)
     if dataset.origin is BUILT_IN_SAMPLE:
         with_altered = load_spectra(sample_images("faces_hq", with_altered=True), feature, **reading)
         rows += limit_rows(with_altered, classifiers, settings)
 
     remarks += headers_warning(rows)
-    if settings.alteration:
-        remarks.append(f"every image was altered first: {settings.alteration}; the headers are those of before")
-    if not transfer:
+    if not any(row["table"] == "transfer" for row in rows):
         remarks.append("transfer left out: it needs two sources of each class")
     folder = settings.output_dir / dataset.origin.subfolder
-    title = f"Faces-HQ experiment{dataset.origin.said}"
-    weights = standardised_weights(dataset, classifiers["svm_linear"])
-    spectrum_figure(folder / "faces_hq_spectrum.png", dataset, weights, "Linear SVM", title)
-    if dataset.origin is BUILT_IN_SAMPLE:
-        crops_figure(folder / "faces_hq_crops.png", shown_crops(dataset.paths), dataset, credit())
-    figures = {"faces_hq_spectrum.png": True, "faces_hq_crops.png": dataset.origin is BUILT_IN_SAMPLE}
+    title = f"Faces-HQ experiment, {len(dataset)} images{dataset.origin.said}"
+    figures = draw_figures(folder, title, states, rows, classifiers["svm_linear"])
+    if not settings.published_features:
+        figures |= draw_planes(folder / "faces_hq_planes.png", images.path, states, title, n_threads)
     tables = list(make_tables(dataset, rows, settings.n_splits))
     write_results(folder, "faces_hq", title, dataset, settings_record(settings), rows, tables, remarks, figures)
     save_run("faces_hq", dataset, classifiers["svm_linear"])

@@ -71,14 +71,18 @@ def score_classifiers(
     Returns
     -------
     list of dict
-        See `metrics.result_rows`; where images share groups, those are what the intervals are over.
+        See `metrics.result_rows`; where images share groups, those are what the intervals are over. The first row of
+        each classifier has `predictions`, too: a `Prediction` for each split, whose `rows` are paths.
     """
     columns = dataset.spectra if columns is None else columns
     groups = dataset.groups if dataset.is_grouped else None
+    paths = np.array(dataset.paths)
     rows = []
     for name, classifier in classifiers.items():
         predictions = predict_splits(classifier, columns, dataset.labels, splits, n_threads)
-        rows += result_rows(predictions, groups, classifier=name, **keys)
+        of_classifier = result_rows(predictions, groups, classifier=name, **keys)
+        of_classifier[0]["predictions"] = [said._replace(rows=paths[said.rows]) for said in predictions]
+        rows += of_classifier
     return rows
 
 
@@ -139,6 +143,25 @@ def predict_splits(
 
     predictions = in_threads(predict, splits, n_threads)
     return list(tqdm(predictions, "fits", len(splits), leave=False, unit="split", disable=None, delay=2))
+
+
+def scores_by_source(
+    dataset: SpectrumDataset, predictions: Sequence[Prediction]
+) -> dict[tuple[str, int], np.ndarray]:
+    """Return {(source, label): held-out scores of its images over all splits}, reals first.
+
+    Parameters
+    ----------
+    dataset : SpectrumDataset
+    predictions : sequence of Prediction
+        Whose rows are paths, as `score_classifiers` gives them.
+    """
+    source_of = dict(zip(dataset.paths, dataset.sources))
+    paths, scores = (np.concatenate([getattr(said, name) for said in predictions]) for name in ("rows", "scores"))
+    sources = np.array([source_of[path] for path in paths])
+    return {
+        (source, label): scores[sources == source] for label in (REAL, FAKE) for source in dataset.sources_of(label)
+    }
 
 
 def header_columns(headers: np.ndarray) -> np.ndarray:

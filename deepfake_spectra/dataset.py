@@ -70,6 +70,7 @@ class SpectrumDataset:
     paths: list[str]  # relative to the data folder, "/" between folders
     feature: Feature  # its n_bins is the spectra's length, given or found
     headers: np.ndarray | None = None  # (n_images,) IMAGE_HEADER; other fields, or None, where there are no files
+    digests: list[str] | None = None  # SHA-256 of each file
     origin: Origin = IMAGES
     group_name: str = ""  # what the groups are: "photograph", "video"; "" where each image is its own
     identities: list[frozenset[str]] | None = None  # per image, whom it shows; None where that is not known
@@ -119,8 +120,9 @@ class SpectrumDataset:
         """Return some images only."""
         arrays = {name: getattr(self, name)[rows] for name in ("spectra", "labels", "sources", "groups")}
         lists = {"paths": [self.paths[row] for row in rows]}
-        if self.identities is not None:
-            lists["identities"] = [self.identities[row] for row in rows]
+        for name in ("identities", "digests"):
+            if getattr(self, name) is not None:
+                lists[name] = [getattr(self, name)[row] for row in rows]
         return replace(self, **arrays, **lists, headers=None if self.headers is None else self.headers[rows])
 
 

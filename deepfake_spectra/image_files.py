@@ -1,5 +1,6 @@
 """Image files: found by content, read in grey as the paper read them, with what their headers tell."""
 
+import hashlib
 import io
 import logging
 import os
@@ -37,6 +38,7 @@ class GrayImage(NamedTuple):
     gray: np.ndarray  # (height, width) uint8
     header: np.void  # one IMAGE_HEADER
     remarks: tuple[str, ...]  # keys of REMARKS
+    sha256: str  # of the file's bytes: says whether somebody else's data is the same
 
 
 def read_gray(path: Path) -> GrayImage:
@@ -64,7 +66,7 @@ def decode_gray(content: bytes) -> GrayImage:
         gray = None
     if gray is None:
         raise UnreadableImage(f"cut short or damaged {header['format']}")
-    return GrayImage(gray, header, remarks)
+    return GrayImage(gray, header, remarks, hashlib.sha256(content).hexdigest())
 
 
 def list_images(folder: Path) -> tuple[list[Path], list[tuple[Path, str]]]:

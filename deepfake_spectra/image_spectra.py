@@ -9,6 +9,7 @@ beside each spectrum: it is what a classifier could cheat with.
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from itertools import islice, permutations
 from pathlib import Path
@@ -24,7 +25,14 @@ from deepfake_spectra.image_files import REMARKS, list_images, read_gray
 from deepfake_spectra.parallel import in_threads
 from deepfake_spectra.sample.build import sample_images
 from deepfake_spectra.spectrum_cache import Measured, SpectrumCache, file_key
-from radial_spectrum import SMALLEST_SIDE, centre_third, normalise_by_first, radial_spectrum, resample_spectrum
+from radial_spectrum import (
+    SMALLEST_SIDE,
+    centre_third,
+    log_power_plane,
+    normalise_by_first,
+    radial_spectrum,
+    resample_spectrum,
+)
 
 
 def label_sources(real_sources: Sequence[str], fake_sources: Sequence[str]) -> dict[str, int]:
@@ -133,6 +141,7 @@ def load_spectra(
         paths=[path for _, path in rows],
         feature=replace(feature, n_bins=spectra.shape[1]),
         headers=headers,
+        digests=[measured[path].sha256 for _, path in rows],
         origin=images.origin,
         group_name=images.group_name,
         skipped=not_images + unreadable,
@@ -176,6 +185,24 @@ def feature_of(gray: np.ndarray, feature: Feature) -> np.ndarray:
         return normalise_by_first(spectrum) if feature.normalise else spectrum
     except ValueError as error:
         raise UnreadableImage(str(error)) from None
+
+
+def mean_log_power_plane(
+    folder: Path, paths: Sequence[str], alteration: str = "", n_threads: int = -1
+) -> np.ndarray:
+    """Return the mean of `radial_spectrum.log_power_plane` over images of one size, altered first, (height, width)."""
+
+    def plane_of(path):
+        return log_power_plane(alter(read_gray(folder / path).gray, alteration))
+
+    with closing(in_threads(plane_of, paths, n_threads)) as planes:
+        return sum(tqdm(planes, "2-D spectra", len(paths), unit="image", leave=False, disable=None)) / len(paths)
+
+
+def mean_planes(folder: Path, dataset: SpectrumDataset, n_images: int, n_threads: int = -1) -> list[np.ndarray]:
+    """Return the mean 2-D log spectra [real, fake] over the first images of each class, all of one size."""
+    paths = [np.array(dataset.paths)[dataset.labels == label][:n_images] for label in (REAL, FAKE)]
+    return [mean_log_power_plane(folder, own, dataset.feature.alteration, n_threads) for own in paths]
 
 
 def sizes_that_fit(dataset: SpectrumDataset, sample_sizes: Sequence[int]) -> tuple[list[int], list[str]]:
@@ -295,7 +322,7 @@ def _measure_file(path, feature):
     """Return the spectrum and header of one file, or the reason why there is none."""
     try:
         image = read_gray(path)
-        return Measured(measure_spectrum(image.gray, feature), image.header, image.remarks)
+        return Measured(measure_spectrum(image.gray, feature), image.header, image.remarks, image.sha256)
     except UnreadableImage as reason:
         return reason
 

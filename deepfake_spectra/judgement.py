@@ -79,7 +79,7 @@ def judge(file: File, detector: FakeDetector, options: CropOptions, face: bool =
 
 def _judge_image(path, detector, face_options):
     """Return fields of a Judgement for an image, or for the face in it."""
-    gray, header, remarks = read_gray(path)
+    gray, header, remarks, _ = read_gray(path)
     fields = {}
     if face_options:
         colour = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)

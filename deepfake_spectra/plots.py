@@ -21,23 +21,22 @@ from deepfake_spectra.alterations import altered_shape
 from deepfake_spectra.dataset import CLASS_NAMES, FAKE, REAL, SpectrumDataset
 from deepfake_spectra.files import printable, whole_file
 from deepfake_spectra.metrics import Prediction, roc_points
-from deepfake_spectra.results import heading
-from radial_spectrum import Convention, centre_third, spectrum_radii
+from radial_spectrum import Convention, centre_third, normalise_by_first, spectrum_radii
 
-TWO_COLUMNS = 7.2  # inches, the text width of most conference papers
+ONE_COLUMN, TWO_COLUMNS = 3.5, 7.2  # inches, the column and the text width of most conference papers
 
-_COLOURS = {  # of a class's sources; five colours and four lines: no two of twenty look alike
+COLOURS = {  # of a class's sources; five colours and four lines: no two of twenty look alike
     REAL: ("#0072B2", "#009E73", "#56B4E9", "#004c6d", "#44AA99"),
     FAKE: ("#D55E00", "#AA3377", "#E69F00", "#882255", "#CC6677"),
 }
-_LINES = {  # style and width
+LINES = {  # style and width
     REAL: (("-", 1.2), ("-", 2.4), ("-", 0.6), ("-", 1.8)),
     FAKE: (("--", 1.2), ("-.", 1.2), (":", 1.2), ((0, (5, 1, 1, 1, 1, 1)), 1.2)),
 }
-_OF_CLASSIFIERS = ("#0072B2", "#D55E00", "#009E73", "#AA3377", "#56B4E9", "#E69F00", "#882255")  # with these two:
+CLASSIFIER_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#AA3377", "#56B4E9", "#E69F00", "#882255")  # with these two:
 _CURVES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (10, 2)))
-_MARKERS = "o^DsvP"
-_STYLE = {
+CLASSIFIER_MARKERS = "o^DsvP"
+STYLE = {
     "font.size": 8, "axes.titlesize": 8, "legend.fontsize": 7, "axes.spines.top": False, "axes.spines.right": False,
     "lines.linewidth": 1.2, "figure.dpi": 100, "savefig.dpi": 300, "legend.frameon": False,
 }  # fmt: skip
@@ -72,7 +71,7 @@ def plot_mean_spectra(ax: Axes, x: np.ndarray, dataset: SpectrumDataset) -> Axes
     """Draw the mean spectrum of each source over x (n_bins,), with a band of one standard deviation to either side."""
     label_of = dict(zip(dataset.sources, dataset.labels))
     names = sorted(dict.fromkeys(dataset.sources), key=label_of.get)  # reals first
-    styles = {label: zip(cycle(_COLOURS[label]), cycle(_LINES[label])) for label in (REAL, FAKE)}
+    styles = {label: zip(cycle(COLOURS[label]), cycle(LINES[label])) for label in (REAL, FAKE)}
     for name in names:
         label = label_of[name]
         spectra = dataset.spectra[dataset.sources == name]
@@ -102,7 +101,7 @@ def spectrum_figure(path: Path, dataset: SpectrumDataset, weights: np.ndarray, c
     """
     x, x_label = frequency_axis(dataset)
     y_label = spectrum_label(dataset.spectra)
-    with _figure(path, 4.6, title) as figure:
+    with new_figure(path, 4.6, title) as figure:
         axes = figure.subplot_mosaic([["all", "high"], ["weights", "weights"]], height_ratios=(2, 1))
         plot_mean_spectra(axes["all"], x, dataset)
         axes["all"].set(title="Mean ± 1 standard deviation", xlabel=x_label, ylabel=y_label)
@@ -120,6 +119,26 @@ def spectrum_figure(path: Path, dataset: SpectrumDataset, weights: np.ndarray, c
         figure.legend(*axes["all"].get_legend_handles_labels(), loc="outside lower center", ncols=2)
 
 
+def sources_figure(path: Path, panels: dict[str, SpectrumDataset], title: str) -> None:
+    """Write the mean spectrum of each source as the paper's figure has it: divided by its first value.
+
+    Parameters
+    ----------
+    path : Path
+    panels : {panel's title: SpectrumDataset}
+        The same images in several states, one panel beside the other.
+    title : str
+    """
+    with new_figure(path, 3.0, title) as figure:
+        axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+        for ax, (panel_title, dataset) in zip(axes, panels.items()):
+            x, x_label = frequency_axis(dataset)
+            plot_mean_spectra(ax, x, replace(dataset, spectra=normalise_by_first(dataset.spectra)))
+            ax.set(title=panel_title, xlabel=x_label)
+        axes[0].set_ylabel("Mean log power / that of the first bin")
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+
+
 def crops_figure(path: Path, crops: dict[str, Sequence[np.ndarray]], dataset: SpectrumDataset, credit: str) -> None:
     """Write images of each source in a row, and beside them the mean spectra of all.
 
@@ -133,7 +152,7 @@ def crops_figure(path: Path, crops: dict[str, Sequence[np.ndarray]], dataset: Sp
         Whom the pictures are owed to; stands below.
     """
     n_columns = len(next(iter(crops.values())))
-    with _figure(path, 2.9) as figure:
+    with new_figure(path, 2.9) as figure:
         left, right = figure.subfigures(1, 2, width_ratios=(1.1, 1))
         for row, (source, images) in zip(left.subplots(len(crops), n_columns, squeeze=False), crops.items()):
             for ax, gray in zip(row, images):
@@ -149,44 +168,6 @@ def crops_figure(path: Path, crops: dict[str, Sequence[np.ndarray]], dataset: Sp
         figure.supxlabel(credit, fontsize=4.5, color="0.3", wrap=True)
 
 
-def control_figure(path: Path, rows: Sequence[dict], tables: tuple[str, str], title: str) -> None:
-    """Write the accuracies of two control tables as points with their 95 % intervals, a line per condition.
-
-    Parameters
-    ----------
-    path : Path
-    rows : sequence of dict
-        From `metrics.result_rows`, with `condition` set.
-    tables : (str, str)
-        Fakes against fakes, and reals against fakes.
-    title : str
-    """
-    panel_titles = ("Fakes against fakes, every second one altered", "Reals against fakes, both altered alike")
-    shown = [row for row in rows if row["table"] in tables and row["metric"] == "accuracy"]
-    classifiers = list(dict.fromkeys(row["classifier"] for row in shown))
-    apart = min(0.15, 0.8 / len(classifiers))
-    with _figure(path, 3.2, title) as figure:
-        for ax, table, panel_title in zip(figure.subplots(1, 2), tables, panel_titles):
-            conditions = list(dict.fromkeys(row["condition"] for row in shown if row["table"] == table))
-            ax.axvline(50, color="0.6", linewidth=0.8, linestyle=":")
-            for number, (name, colour, marker) in enumerate(zip(classifiers, cycle(_OF_CLASSIFIERS), cycle(_MARKERS))):
-                own = [row for row in shown if row["table"] == table and row["classifier"] == name]
-                heights = np.array([conditions.index(row["condition"]) for row in own])
-                heights = heights + apart * (number - (len(classifiers) - 1) / 2)
-                # an interval that is not defined (every draw right) is drawn as the point alone
-                limits = [[row["mean" if row[end] is None else end] for row in own] for end in ("low", "high")]
-                ax.hlines(heights, *100 * np.array(limits), color=colour, linewidth=1)
-                ax.plot(
-                    [100 * row["mean"] for row in own], heights, label=heading(name), linestyle="", marker=marker,
-                    markersize=3.5, color=colour,
-                )  # fmt: skip
-            ax.set(title=panel_title, xlabel="Accuracy (%), 50 is chance", yticks=range(len(conditions)))
-            ax.set_xlim(min(30, ax.get_xlim()[0]), 102)
-            ax.set_yticklabels([condition.replace(" + ", " +\n") for condition in conditions])
-            ax.invert_yaxis()
-        figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=min(4, len(classifiers)))
-
-
 def roc_figure(path: Path, panels: dict[str, dict[str, Sequence[Prediction]]], title: str) -> None:
     """Write ROC curves, one panel beside the other; the splits of a curve are pooled.
 
@@ -197,10 +178,10 @@ def roc_figure(path: Path, panels: dict[str, dict[str, Sequence[Prediction]]], t
         The same curves in each panel.
     title : str
     """
-    with _figure(path, 3.6, f"{title}: the tests of all splits together") as figure:
+    with new_figure(path, 3.6, f"{title}: the tests of all splits together") as figure:
         for ax, (panel_title, curves) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items()):
             ax.plot([0, 1], [0, 1], color="0.7", linewidth=0.8, linestyle=":")
-            for (name, predictions), colour, line in zip(curves.items(), cycle(_OF_CLASSIFIERS), cycle(_CURVES)):
+            for (name, predictions), colour, line in zip(curves.items(), cycle(CLASSIFIER_COLOURS), cycle(_CURVES)):
                 ax.plot(*roc_points(predictions), color=colour, linestyle=line, label=name)
             ax.set(title=panel_title, xlabel="Reals called fake", ylabel="Fakes called fake", aspect="equal")
         figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=2)
@@ -234,17 +215,17 @@ def judged_figure(
     order = np.argsort(-np.abs(evidence))
     total = np.cumsum(np.abs(evidence[order]))
     decided = order[: 1 + np.searchsorted(total, total[-1] / 2)]
-    with _figure(path, 4.6, title) as figure:
+    with new_figure(path, 4.6, title, with_pdf=False) as figure:
         over, under = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
         for label, (low, median, high) in bands.items():
-            colour = _COLOURS[label][0]
+            colour = COLOURS[label][0]
             over.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
             named = f"{CLASS_NAMES[label]} training images: median and 5 to 95 %"
-            over.plot(x, median, color=colour, linestyle=_LINES[label][0][0], linewidth=0.8, label=named)
+            over.plot(x, median, color=colour, linestyle=LINES[label][0][0], linewidth=0.8, label=named)
         over.plot(x, spectrum, color="black", linewidth=1, label="this file")
         for label, speaks in ((FAKE, evidence > 0), (REAL, evidence < 0)):
             marked = decided[speaks[decided]]
-            marker = {"linestyle": "", "marker": "ox"[label == REAL], "markersize": 3, "color": _COLOURS[label][0]}
+            marker = {"linestyle": "", "marker": "ox"[label == REAL], "markersize": 3, "color": COLOURS[label][0]}
             over.plot(x[marked], spectrum[marked], label=f"decided, for {CLASS_NAMES[label]}", **marker)
             under.plot(x[marked], evidence[marked], **marker)
         over.set(ylabel=axis_labels[1])
@@ -295,15 +276,16 @@ def image_figure(
         x_label = "Radius in the 2-D spectrum (samples)"
     dotted = {"linestyle": ":", "linewidth": 1}
     extent = (-0.5, width - 0.5, height - 0.5, -0.5)
-    log_power, magnitude = _shrunk(log_power), _shrunk(np.abs(highest))  # signed, a large one would average to nothing
-    with _figure(path, 0.9 + 0.74 * TWO_COLUMNS * np.clip(height / width, 0.6, 1.3), title) as figure:
+    log_power, magnitude = shrunk(log_power), shrunk(np.abs(highest))  # signed, a large one would average to nothing
+    panel_shape = np.clip(height / width, 0.6, 1.3)
+    with new_figure(path, 0.9 + 0.74 * TWO_COLUMNS * panel_shape, title, with_pdf=False) as figure:
         ax = figure.subplot_mosaic(
             [["image", "image bar", "plane", "plane bar"], ["highest", "highest bar", "profile", "."]],
             width_ratios=(25, 1, 25, 1),
         )
         low, high = np.percentile(log_power, (0.5, 99.9))  # a few empty frequencies would take all the contrast
         for name, plane, colours, limits, panel_title, label in (
-            ("image", _shrunk(gray), "gray", (0, 255), "Image", "Grey level"),
+            ("image", shrunk(gray), "gray", (0, 255), "Image", "Grey level"),
             ("plane", log_power, "magma", (low, high), "2-D spectrum, DC in the middle", "Log power, 20 ln|F|"),
             ("highest", magnitude, "gray", (0, max(np.percentile(magnitude, 99.5), 1e-12)),
              "Image from its highest frequencies", "Magnitude (grey levels)"),
@@ -313,30 +295,44 @@ def image_figure(
             ax[name].spines[:].set_visible(False)
             figure.colorbar(shown, cax=ax[name + " bar"], label=label)
         ax["plane"].add_patch(Circle((width // 2, height // 2), cut, fill=False, color="white", **dotted))
-        ax["profile"].plot(radii, spectrum, color=_COLOURS[REAL][0])
+        ax["profile"].plot(radii, spectrum, color=COLOURS[REAL][0])
         ax["profile"].axvline(cut_on_axis, color="0.3", **dotted)
         ax["profile"].set(title="Radial spectrum (dotted: cut-off)", xlabel=x_label, ylabel="Mean log power, 20 ln|F|")
 
 
-def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure whole; needs no display."""
-    with whole_file(path) as temporary, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph")  # what the font lacks of a file's name is drawn as a box
-        figure.savefig(temporary)
-
-
 @contextmanager
-def _figure(path: Path, height: float, title: str = "") -> Iterator[Figure]:
-    """Yield an empty figure in our style, and write it when the block ends well."""
-    with rc_context(_STYLE):
-        figure = Figure(figsize=(TWO_COLUMNS, height), layout="constrained")
+def new_figure(
+    path: Path, height: float, title: str = "", width: float = TWO_COLUMNS, with_pdf: bool = True
+) -> Iterator[Figure]:
+    """Yield an empty figure in our style, and write it when the block ends well; needs no display.
+
+    Parameters
+    ----------
+    path : Path
+        `.png`, or any other format that matplotlib writes.
+    height, width : float
+        Inches.
+    title : str
+    with_pdf : bool
+        Whether the same is written beside it as PDF.
+    """
+    with rc_context(STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
         if title:
             figure.suptitle(title, fontsize=9, parse_math=False)
         yield figure
-        save_figure(figure, path)
+        for target in {path, path.with_suffix(".pdf")} if with_pdf else {path}:
+            save_figure(figure, target)
 
 
-def _shrunk(plane, most=2000):
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure whole; the same bytes for the same figure."""
+    with whole_file(path) as temporary, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # what the font lacks of a file's name is drawn as a box
+        figure.savefig(temporary, metadata={"CreationDate": None} if path.suffix == ".pdf" else None)
+
+
+def shrunk(plane: np.ndarray, most: int = 2000) -> np.ndarray:
     """Return a plane averaged over squares, where a side is longer than twice `most`: a print shows no more."""
     block = max(1, min(max(plane.shape) // most, *plane.shape))
     height, width = (side // block for side in plane.shape)

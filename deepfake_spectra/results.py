@@ -1,6 +1,8 @@
 """What an experiment leaves behind: tidy results (.json), the same as .csv, and tables to read (.md)."""
 
 import csv
+import gzip
+import io
 import json
 import platform
 import subprocess
@@ -8,7 +10,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from deepfake_spectra.dataset import SpectrumDataset
+from deepfake_spectra.dataset import CLASS_NAMES, SpectrumDataset
 from deepfake_spectra.files import REPOSITORY, display_path, printable, whole_file, write_text
 
 ROW_KEYS = (
@@ -16,11 +18,13 @@ ROW_KEYS = (
     "scores", "train_sources", "test_sources", "condition",
 )  # fmt: skip
 
-HEADINGS = {  # what tables and figures call the keys and values of rows; others stand as they are, "_" for a space
+HEADINGS = {  # what tables and figures call the keys and values of rows; others stand as they are
     "n_samples": "samples", "n_test": "tested", "n_test_groups": "of groups", "train_sources": "trained on",
     "test_sources": "tested on", "svm_linear": "SVM, linear", "svm_rbf": "SVM, RBF", "svm_poly": "SVM, polynomial",
-    "k_means": "k-means", "recall_real": "recall of reals", "recall_fake": "recall of fakes", "roc_auc": "ROC AUC",
-    None: "",
+    "logistic_regression": "logistic regression", "k_means": "k-means", "majority_class": "majority class",
+    "headers_only": "headers only", "recall_real": "recall of reals", "recall_fake": "recall of fakes",
+    "balanced_accuracy": "balanced accuracy", "roc_auc": "ROC AUC", "all_rows": "all rows", "held_out": "held out",
+    "by_video": "by video", "by_identity": "by identity", "by_photograph": "by photograph", None: "",
 }  # fmt: skip
 
 HEADERS_TOO_GOOD = 0.6  # accuracy of the headers alone, above which the spectrum's cannot be read as detection
@@ -44,7 +48,7 @@ def write_results(
     Parameters
     ----------
     folder : Path
-        Gets `<experiment>_accuracy.md`, `_accuracy.csv`, `_results.json` and `_files.txt`.
+        Gets `<experiment>_accuracy.md`, `_accuracy.csv`, `_results.json`, `_scores.csv.gz` and `_files.txt`.
     experiment, title : str
     dataset : SpectrumDataset
     settings : dict
@@ -74,17 +78,21 @@ def write_results(
         "commit": _commit(),
         "skipped": [{"path": name, "reason": reason} for name, reason in dataset.skipped],
         "remarks": remarks,
-        "rows": [dict.fromkeys(ROW_KEYS) | row for row in rows],
+        "rows": [{key: row.get(key) for key in ROW_KEYS} for row in rows],
     }
     write_text(folder / f"{experiment}_accuracy.md", text)
     write_csv(folder / f"{experiment}_accuracy.csv", rows)
     write_text(folder / f"{experiment}_results.json", _json_text(results))
-    write_text(folder / f"{experiment}_files.txt", "".join(f"{printable(path)}\n" for path in dataset.paths))
+    write_scores(folder / f"{experiment}_scores.csv.gz", rows)
+    digests = dataset.digests or [""] * len(dataset)
+    files = (f"{digest}  {printable(path)}".strip() for digest, path in zip(digests, dataset.paths))
+    write_text(folder / f"{experiment}_files.txt", "".join(f"{line}\n" for line in files))
     for name, is_written in figures.items():
         if not is_written:
             (folder / name).unlink(missing_ok=True)
+            (folder / name).with_suffix(".pdf").unlink(missing_ok=True)
     written = [name for name, is_written in figures.items() if is_written]
-    written += (f"{experiment}_{name}" for name in ("accuracy.md", "accuracy.csv", "results.json", "files.txt"))
+    written += (f"{experiment}_{name}" for name in ("accuracy.md", "accuracy.csv", "results.json", "scores.csv.gz", "files.txt"))
     print(f"written into {display_path(folder)}: {', '.join(written)}")
 
 
@@ -126,19 +134,20 @@ def result_table(
 
 def heading(value: object, names: dict[str | None, str] | None = None) -> str:
     """Return what a table or a legend calls a key or a value of the rows: by `names`, by HEADINGS, or as it is."""
-    return (HEADINGS | (names or {})).get(value, str(value).replace("_", " "))
+    return (HEADINGS | (names or {})).get(value, str(value))
 
 
-def paper_rows(paper_accuracy: dict[str, dict[int, dict[str, float]]], rows: Sequence[dict]) -> list[dict]:
-    """Return the paper's numbers as rows for `result_table`, for those sample sizes that were measured here, too.
+def paper_rows(paper_accuracy: dict[str, dict[int, dict[str, float]]], rows: Sequence[dict] | None = None) -> list[dict]:
+    """Return the paper's numbers as rows for `result_table`: all, or of the sample sizes that were measured here, too.
 
     Parameters
     ----------
     paper_accuracy : {who measured it: {n_samples: {classifier: per cent}}}
         By random splits, of k-means on all rows.
-    rows : sequence of dict
+    rows : sequence of dict, optional
+        What was measured here.
     """
-    sizes = {row["n_samples"] for row in rows}
+    sizes = None if rows is None else {row["n_samples"] for row in rows}
     return [
         {
             "measured": name,
@@ -149,7 +158,7 @@ def paper_rows(paper_accuracy: dict[str, dict[int, dict[str, float]]], rows: Seq
         }
         for name, accuracy in paper_accuracy.items()
         for n_samples, percents in accuracy.items()
-        if n_samples in sizes
+        if sizes is None or n_samples in sizes
         for classifier, percent in percents.items()
     ]
 
@@ -204,6 +213,32 @@ def markdown_table(headings: Sequence[str], body: Sequence[Sequence[str]]) -> st
     widths = [max(map(len, column)) for column in zip(headings, *body)]
     lines = [headings, ["-" * width for width in widths], *body]
     return "\n".join("| " + " | ".join(text.ljust(width) for text, width in zip(line, widths)) + " |" for line in lines)
+
+
+def write_scores(path: Path, rows: Sequence[dict]) -> None:
+    """Write what was said of every image in every split, a line each: all that the numbers are made of.
+
+    Parameters
+    ----------
+    path : Path
+        `.csv.gz`; the same bytes for the same scores.
+    rows : sequence of dict
+        Those with `predictions`, from `classification.score_classifiers`.
+    """
+    keys = ("table", "protocol", "condition", "n_samples", "train_sources", "test_sources", "classifier")
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow([*keys, "split", "path", "label", "predicted", "score"])
+    for row in rows:
+        values = [row.get(key) or "" for key in keys]
+        values = ["+".join(value) if isinstance(value, list) else value for value in values]
+        for number, said in enumerate(row.get("predictions", ())):
+            for name, label, predicted, score in zip(said.rows, said.labels, said.predicted, said.scores):
+                columns = (printable(str(name)), CLASS_NAMES[label], CLASS_NAMES[predicted], f"{score:.6g}")
+                writer.writerow([*values, number, *columns])
+    with whole_file(path) as temporary, temporary.open("wb") as file:
+        with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as packed:
+            packed.write(text.getvalue().encode("utf-8"))
 
 
 def _skipped_text(skipped, most=10):

@@ -14,6 +14,7 @@ from deepfake_spectra.dataset import IMAGE_HEADER, Feature
 from deepfake_spectra.files import display_path, whole_file
 
 IMAGES_PER_CACHE_FILE = 1000
+CACHE_VERSION = 2  # of the arrays in a file
 
 
 class Measured(NamedTuple):
@@ -22,6 +23,7 @@ class Measured(NamedTuple):
     spectrum: np.ndarray
     header: np.void
     remarks: tuple[str, ...]
+    sha256: str
 
 
 class FileKey(NamedTuple):
@@ -41,7 +43,7 @@ class SpectrumCache:
     def __init__(self, folder: Path, feature: Feature):
         self.folder = folder
         measured = {name: value for name, value in vars(feature).items() if name not in ("n_bins", "normalise")}
-        self._feature = json.dumps(measured, sort_keys=True)
+        self._feature = json.dumps({"cache_version": CACHE_VERSION} | measured, sort_keys=True)
         self._prefix = hashlib.sha256(self._feature.encode()).hexdigest()[:8]
         self._files = sorted(folder.glob(f"{self._prefix}-*.npz"))
         self._fresh = []
@@ -94,6 +96,7 @@ class SpectrumCache:
                 lengths=np.array([len(row.spectrum) for row in measured]),
                 headers=np.array([row.header for row in measured], dtype=IMAGE_HEADER),
                 remarks=np.array([",".join(row.remarks) for row in measured]),
+                sha256=np.array([row.sha256 for row in measured]),
             )
         self.n_written += len(self._fresh)
         self._fresh = []  # only now: an interrupt while writing loses nothing
@@ -107,13 +110,13 @@ class SpectrumCache:
             if wanted.keys().isdisjoint(paths):
                 return
             rows = np.split(arrays["spectra"], np.cumsum(arrays["lengths"])[:-1])
-            stats, headers, remarks = arrays["stats"].tolist(), arrays["headers"], arrays["remarks"].tolist()
-            for path, stat, spectrum, header, remark in zip(paths, stats, rows, headers, remarks, strict=True):
+            stats, headers = arrays["stats"].tolist(), arrays["headers"]
+            remarks, digests = arrays["remarks"].tolist(), arrays["sha256"].tolist()
+            columns = zip(paths, stats, rows, headers, remarks, digests, strict=True)
+            for path, stat, spectrum, header, remark, digest in columns:
                 if path in wanted:
-                    yield (
-                        FileKey(path, *stat),
-                        Measured(spectrum.copy(), header, tuple(filter(None, remark.split(",")))),
-                    )
+                    keys_of_remarks = tuple(filter(None, remark.split(",")))
+                    yield FileKey(path, *stat), Measured(spectrum.copy(), header, keys_of_remarks, digest)
 
 
 def file_key(data_dir: Path, path: str) -> FileKey:

@@ -156,3 +156,30 @@ def _equal_rows(sources, names, allowed, n_wanted, seed):
     candidates = [random.permutation(np.flatnonzero(allowed & (sources == name))) for name in names]
     n_each = min(n_wanted, *map(len, candidates))
     return np.sort(np.concatenate([rows[:n_each] for rows in candidates]))
+
+
+def leave_one_part_out(identities: Sequence[frozenset[str]]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the splits that leave out each of the parts into which people fall, once: nobody stands on both sides.
+
+    A part is closed: no video shows somebody of one part and somebody of another. FaceForensics++ comes in pairs.
+
+    Parameters
+    ----------
+    identities : (n_rows,) frozensets of str, none empty
+
+    Returns
+    -------
+    list of (may train, may test), each (n_rows,) bool
+        One for each part; a single one where everybody is linked to everybody.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    names = sorted(set().union(*identities))
+    number_of = {name: number for number, name in enumerate(names)}
+    pairs = {(number_of[min(own)], number_of[name]) for own in identities for name in own}
+    first, second = np.array(sorted(pairs)).T
+    links = coo_array((np.ones(len(first)), (first, second)), shape=(len(names), len(names)))
+    n_parts, part_of_name = connected_components(links, directed=False)
+    part_of_row = np.array([part_of_name[number_of[min(own)]] for own in identities])
+    return [(part_of_row != part, part_of_row == part) for part in range(n_parts)]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import permutations, product
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,7 @@ from deepfake_spectra.files import REPOSITORY, display_path, printable
 from deepfake_spectra.image_spectra import load_spectra
 from deepfake_spectra.published_features import check_published, load_published_features
 from deepfake_spectra.sample import build as sample
-from deepfake_spectra.splits import equal_split, held_out_identities, held_out_rows
+from deepfake_spectra.splits import equal_split, held_out_identities, held_out_rows, leave_one_part_out
 from deepfake_spectra.video_crops import COMPRESSIONS, CropOptions, extract_videos, identities, read_index
 from radial_spectrum import original_lengths
 
@@ -186,7 +186,12 @@ def protocol_sides(
             sides[protocol] = [draw(split_seed) for split_seed in range(seed, seed + n_splits)]
         except ValueError as reason:  # too few videos, or people, to have some on either side
             sentences.append(f"{protocol.replace('_', ' ')} left out: {reason}")
-    if "by_identity" in sides:
+    parts = leave_one_part_out(dataset.identities) if "by_identity" in sides else []
+    has_both = all(len(np.unique(dataset.labels[side])) == 2 for part in parts for side in part)
+    if has_both and 2 <= len(parts) <= n_splits:
+        sides["by_identity"] = parts
+        sentences.append(f"by identity: {len(parts)} groups of people share no video; each of them is tested on once")
+    elif "by_identity" in sides:
         share = np.mean([np.mean(~may_train & ~may_test) for may_train, may_test in sides["by_identity"]])
         sentences.append(
             f"by identity, {100 * share:.0f} % of the frames are left out of a split on average: fakes whose two "
@@ -255,7 +260,7 @@ def transfer_splits(
     test_share: float,
     seed: int,
 ) -> Iterator[tuple[str, list[str], list[str], list[Split]]]:
-    """Yield (protocol, train sources, test sources, splits) from one manipulation, or compression, to another.
+    """Yield (protocol, train sources, test sources, splits) from each manipulation, or compression, to itself and others.
 
     One thing changes at a time: the manipulation or the compression. Each fake source stands beside the reals of its
     compression. The protocol is the strictest that can be had; "random" frames would come from the videos that were
@@ -265,7 +270,8 @@ def transfer_splits(
     if protocol == "random":
         return
     classes = by_class(dataset).sources
-    for trained, tested in permutations(dataset.sources_of(FAKE), 2):
+    fakes = dataset.sources_of(FAKE)
+    for trained, tested in product(fakes, fakes) if len(fakes) > 1 else ():
         if manipulation(trained) != manipulation(tested) and compression(trained) != compression(tested):
             continue
         train_sources, test_sources = ([*reals_beside(source, dataset), source] for source in (trained, tested))

@@ -1,6 +1,7 @@
 """Figures show what their legends and axes say: read from the lines and texts of the figure, not from its pixels."""
 
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,6 @@ from deepfake_spectra import plots
 from deepfake_spectra.alterations import alter, altered_shape
 from deepfake_spectra.dataset import FAKE, REAL, Feature
 from deepfake_spectra.plots import (
-    control_figure,
     crops_figure,
     frequency_axis,
     image_figure,
@@ -25,6 +25,7 @@ from deepfake_spectra.plots import (
     spectrum_figure,
     spectrum_label,
 )
+from deepfake_spectra.result_plots import control_figure
 from radial_spectrum import centre_third, log_power_plane, radial_spectrum, spectrum_radii
 
 FREQUENCY, RADIUS = "Spatial frequency (cycles/pixel)", "Radius (0: first bin, 1: last bin)"
@@ -38,8 +39,9 @@ def draw(monkeypatch):
     monkeypatch.setattr(plots, "save_figure", lambda figure, path: figures.append(figure))
 
     def draw(function, *arguments):
-        function(None, *arguments)
-        return figures.pop()
+        function(Path("figure.png"), *arguments)
+        assert len(set(figures)) == 1  # as PNG and as PDF
+        return figures[-1]
 
     return draw
 
@@ -250,9 +252,12 @@ def test_the_shape_of_an_altered_image_is_known_beforehand(shape, steps):
 # --- controls
 
 
+CONTROL_PANELS = {"control": "Fakes against fakes", "alike": "Both altered alike"}
+
+
 def control_row(table, condition, classifier, mean, low=None, high=None, metric="accuracy"):
     """Return a row of a control table."""
-    keys = {"table": table, "condition": condition, "classifier": classifier, "metric": metric}
+    keys = {"table": table, "condition": condition, "classifier": classifier, "metric": metric, "protocol": "random"}
     return keys | {"mean": mean, "low": low, "high": high}
 
 
@@ -266,14 +271,14 @@ def test_each_point_and_interval_of_the_controls_is_that_of_its_row(draw):
         control_row("control", "crop 9x9 + jpeg 50", "k_means", 1.0),  # its interval is not defined
         control_row("sample_sizes", None, "svm_linear", 0.2, 0.1, 0.3),
     ]
-    figure = draw(control_figure, rows, ("control", "alike"), "Test")
+    figure = draw(control_figure, rows, CONTROL_PANELS, "Test")
     handles = legend_of(*figure.legends)
     assert list(handles) == ["SVM, linear", "k-means"]
     expected = {
-        "Fakes against fakes, every second one altered": {
+        "Fakes against fakes": {
             "SVM, linear": [(50, 40, 61), (70, 66, 81)], "k-means": [(55, 50, 60), (100, 100, 100)],
         },
-        "Reals against fakes, both altered alike": {"SVM, linear": [(90, 80, 95)], "k-means": []},
+        "Both altered alike": {"SVM, linear": [(90, 80, 95)], "k-means": []},
     }  # fmt: skip
     for title, of_classifier in expected.items():
         ax = panel(figure, title)
@@ -288,13 +293,13 @@ def test_each_point_and_interval_of_the_controls_is_that_of_its_row(draw):
                 assert ends.ravel() == pytest.approx([low, height, high, height])
         assert ax.get_xlim()[0] <= 30 and ax.get_xlim()[1] >= 100 and ax.yaxis_inverted()
     texts = [text.get_text() for text in panel(figure, list(expected)[0]).get_yticklabels()]
-    assert texts == ["untouched", "crop 9x9 +\njpeg 50"]
+    assert texts == ["untouched", "crop 9x9 + jpeg 50"]
 
 
 def test_a_classifier_that_misses_a_condition_keeps_to_the_lines_of_its_own(draw):
     rows = [control_row("control", condition, "svm_linear", 0.5) for condition in ("a", "b", "c")]
     rows += [control_row("control", "c", "svm_rbf", 0.9)]
-    ax = draw(control_figure, rows, ("control", "alike"), "Test").axes[0]
+    ax = draw(control_figure, rows, CONTROL_PANELS, "Test").axes[0]
     assert np.round(lines_of(ax)["SVM, RBF"].get_ydata()).tolist() == [2]
 
 
@@ -302,7 +307,7 @@ def test_a_classifier_that_misses_a_condition_keeps_to_the_lines_of_its_own(draw
 def test_any_number_of_classifiers_look_different_stand_at_their_line_and_fit_the_figure(draw, n_classifiers):
     names = [f"classifier_number_{number}" for number in range(n_classifiers)]
     rows = [control_row("control", condition, name, 0.7, 0.6, 0.8) for condition in ("a", "b") for name in names]
-    figure = draw(control_figure, rows, ("control", "alike"), "Test")
+    figure = draw(control_figure, rows, CONTROL_PANELS, "Test")
     lines = lines_of(figure.axes[0])
     assert len(lines) == len({looks(line) for line in lines.values()}) == n_classifiers
     heights = np.sort(np.concatenate([line.get_ydata() for line in lines.values()]))

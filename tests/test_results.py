@@ -110,14 +110,14 @@ def test_the_results_of_the_sample_say_so(write, origin, is_sample):
 
 
 def test_an_old_figure_goes_by_its_name_alone_and_nobody_elses(write, tmp_path):
-    names = ("test_spectrum.png", "test_roc.png", "test_my_own_picture.png", "other_roc.png")
+    names = ("test_spectrum.png", "test_roc.png", "test_roc.pdf", "test_my_own_picture.png", "other_roc.png")
     for name in names:
         (tmp_path / name).write_text("older")
     _, printed = write(figures={"test_spectrum.png": True, "test_roc.png": False, "test_crops.png": False})
-    left = {path.name for path in tmp_path.glob("*.png")}
+    left = {path.name for path in tmp_path.glob("*.p*")}
     assert left == {"test_spectrum.png", "test_my_own_picture.png", "other_roc.png"}
     assert printed.splitlines()[-1].partition(": ")[2] == (
-        "test_spectrum.png, test_accuracy.md, test_accuracy.csv, test_results.json, test_files.txt"
+        "test_spectrum.png, test_accuracy.md, test_accuracy.csv, test_results.json, test_scores.csv.gz, test_files.txt"
     )
 
 

@@ -16,7 +16,6 @@ nearest_convolution. A photograph is a group: a split that has one on both sides
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
 from contextlib import closing, suppress
 from functools import cache, partial
 from pathlib import Path
@@ -28,7 +27,6 @@ from deepfake_spectra.alterations import alter
 from deepfake_spectra.dataset import BUILT_IN_SAMPLE, FAKE, REAL, ImageFolder
 from deepfake_spectra.errors import ExperimentError
 from deepfake_spectra.files import REPOSITORY
-from deepfake_spectra.image_files import read_gray
 from deepfake_spectra.opencv import cv2
 from deepfake_spectra.parallel import in_threads
 from deepfake_spectra.sample.generators import load_generator, resynthesise
@@ -80,7 +78,6 @@ ALTERED_SOURCES = ("bicubic_upsampling", "blur")  # photographs: no generator ma
 
 CROP_SIDE = 128  # pixels
 BLUR_SIGMA = 0.8  # pixels
-SHOWN_PHOTOGRAPHS = ("astronaut", "chelsea", "china", "coffee", "coins")
 
 CLIP_SIDE = 256  # pixels
 CLIP_FRAMES = 40
@@ -158,24 +155,6 @@ def load_photograph(name: str) -> np.ndarray:
 
         picture = getattr(skimage.data, name)()
     return picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-
-
-def shown_crops(paths: Sequence[str]) -> dict[str, list[np.ndarray]]:
-    """Return {source: the middle grey crop of some photographs}, each real above its fake, of the sample's paths."""
-    shown = {}
-    for source in (name for pair in zip(REAL_SOURCES, FAKE_SOURCES) for name in pair):
-        shown[source] = []
-        for photograph in SHOWN_PHOTOGRAPHS:
-            own = sorted(path for path in paths if path.startswith(f"{source}/{photograph}_"))
-            shown[source].append(read_gray(IMAGES_DIR / own[len(own) // 2]).gray)
-    return shown
-
-
-def credit() -> str:
-    """Return whom the photographs of `shown_crops` are owed to, in one sentence."""
-    return "Photographs: " + "; ".join(
-        f"{photo.name}, {photo.author}, {photo.licence}" for photo in PHOTOGRAPHS if photo.name in SHOWN_PHOTOGRAPHS
-    )
 
 
 def crops(picture: np.ndarray) -> list[np.ndarray]:
