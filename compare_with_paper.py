@@ -2,9 +2,9 @@
 
     python compare_with_paper.py
 
-Reads the results files that the commands of the table wrote (see the README) and writes plots/claims.md, plots/claims.png
-and plots/claims.pdf. No number is typed in here but the paper's: a results file that is not there ends the run with the
-command that writes it.
+Reads the results files that the commands of the table wrote (see the README) and writes plots/claims.md,
+plots/claims.png and plots/claims.pdf. No number is typed in here but the paper's: a results file that is not there ends
+the run with the command that writes it.
 """
 
 import json
@@ -53,50 +53,62 @@ def cell(source, label="", classifier="svm_linear", table="sample_sizes", metric
 
 def transfer(condition, label):
     """Return the lowest and the highest transfer of Faces-HQ in one condition, as two cells."""
-    return tuple(
-        cell(FACES, label if end == "lowest" else "to", table="transfer", metric="balanced_accuracy", condition=condition,
-             end=end)
-        for end in ("lowest", "highest")
-    )  # fmt: skip
+    values = {"table": "transfer", "metric": "balanced_accuracy", "condition": condition}
+    return cell(FACES, label, end="lowest", **values), cell(FACES, "to", end="highest", **values)
 
 
 HEADERS = {"classifier": "headers_only"}
 MOST_LIKELY = "on 600 images that are most likely the paper's"
 CLAIMS = (
     Claim(
-        "Faces-HQ, SVM", "100 (4000 images)", 100,
+        "Faces-HQ, SVM",
+        "100 (4000 images)",
+        100,
         (cell(FACES, n_samples=600),),
-        (cell(FACES, "all as JPEG 75:", table="alike", condition="jpeg 75"),
-         cell(FACES, "as JPEG 50:", table="alike", condition="jpeg 50"),
-         cell(FACES, "as JPEG 90:", table="alike", condition="jpeg 90"),
-         *transfer("jpeg 75", "unseen sources, JPEG 75:")),
+        (
+            cell(FACES, "all as JPEG 75:", table="alike", condition="jpeg 75"),
+            cell(FACES, "as JPEG 50:", table="alike", condition="jpeg 50"),
+            cell(FACES, "as JPEG 90:", table="alike", condition="jpeg 90"),
+            *transfer("jpeg 75", "unseen sources, JPEG 75:"),
+        ),
         (cell(FACES, "headers alone:", n_samples=600, **HEADERS),),
-        "the JPEG quality: reals 75, fakes 98 and 100", f"reproduced {MOST_LIKELY}: shown to measure compression",
+        "the JPEG quality: reals 75, fakes 98 and 100",
+        f"reproduced {MOST_LIKELY}: shown to measure compression",
     ),
     Claim(
-        "Faces-HQ, logistic regression", "100 (4000 images)", 100,
+        "Faces-HQ, logistic regression",
+        "100 (4000 images)",
+        100,
         (cell(FACES, classifier="logistic_regression", n_samples=600),),
         (cell(FACES, "all as JPEG 75:", "logistic_regression", "alike", condition="jpeg 75"),),
         (cell(FACES, "headers alone:", n_samples=600, **HEADERS),),
-        "the same", "reproduced, likewise",
+        "the same",
+        "reproduced, likewise",
     ),
     Claim(
-        "Faces-HQ, \"as little as 20 samples\", SVM", "100", 100,
+        'Faces-HQ, "as little as 20 samples", SVM',
+        "100",
+        100,
         (cell(FACES, n_samples=20),),
         (),
         (cell(FACES, "headers alone:", n_samples=20, **HEADERS),),
-        "4 test images a split", "reproduced, likewise; 4 of 4 right",
+        "4 test images a split",
+        "reproduced, likewise; 4 of 4 right",
     ),
     Claim(
-        "Faces-HQ, k-means, unsupervised", "82 (4000), 81 (100), 75 (20)", 82,
+        "Faces-HQ, k-means, unsupervised",
+        "82 (4000), 81 (100), 75 (20)",
+        82,
         (cell(FACES, classifier="k_means", protocol="all_rows", n_samples=600),),
         (cell(FACES, "all as JPEG 75:", "k_means", "alike", condition="jpeg 75", protocol="all_rows"),),
         (),
-        "the JPEG quality, too", "reproduced, likewise: gone at equal quality",
+        "the JPEG quality, too",
+        "reproduced, likewise: gone at equal quality",
     ),
     Claim(
-        "Faces-HQ, figure: fakes end higher (last value over first: CelebA-HQ, FFHQ, 100K Faces, thispersondoesnotexist)",
-        "34.7, 37.3, 44, 44 (read by eye)", None,
+        "Faces-HQ, figure: last value over first of CelebA-HQ, FFHQ, 100K Faces, thispersondoesnotexist",
+        "34.7, 37.3, 44, 44 (read by eye)",
+        None,
         tuple(
             cell(FACES, "", None, "curve_end", "last_over_first", condition=source)
             for source in ("celebA-HQ_10K", "Flickr-Faces-HQ_10K", "100KFake_10K", "thispersondoesntexists_10K")
@@ -105,63 +117,133 @@ CLAIMS = (
         verdict="reproduced, likewise",
     ),
     Claim(
-        "CelebA, SVM", "100 (2000 images)", 100,
-        (cell(CELEBA, "authors' centre of 2019:", table="centre", condition="published_2019"),
-         cell(CELEBA_FEATURES, "authors' features:")),
-        (cell(CELEBA, "right centre:", table="centre", condition="published"),
-         cell(CELEBA, "and cropped alike, JPEG 75:", table="alike", condition="crop 128x128 + jpeg 75")),
-        (cell(CELEBA, "headers alone:", **HEADERS),
-         cell(CELEBA, "one threshold on the 10th value, 2019 centre:", "tenth_value", "centre", condition="published_2019")),
-        "a wrong centre that only the non-square reals have, then size", "reproduced: shown to measure a fault of the code",
+        "CelebA, SVM",
+        "100 (2000 images)",
+        100,
+        (
+            cell(CELEBA, "authors' centre of 2019:", table="centre", condition="published_2019"),
+            cell(CELEBA_FEATURES, "authors' features:"),
+        ),
+        (
+            cell(CELEBA, "right centre:", table="centre", condition="published"),
+            cell(CELEBA, "and cropped alike, JPEG 75:", table="alike", condition="crop 128x128 + jpeg 75"),
+        ),
+        (
+            cell(CELEBA, "headers alone:", **HEADERS),
+            cell(
+                CELEBA,
+                "one threshold on the 10th value, 2019 centre:",
+                "tenth_value",
+                "centre",
+                condition="published_2019",
+            ),
+        ),
+        "a wrong centre that only the non-square reals have, then size",
+        "reproduced: shown to measure a fault of the code",
     ),
     Claim(
-        "CelebA, logistic regression", "100", 100,
-        (cell(CELEBA, "authors' centre of 2019:", "logistic_regression", "centre", condition="published_2019"),
-         cell(CELEBA_FEATURES, "authors' features:", "logistic_regression")),
+        "CelebA, logistic regression",
+        "100",
+        100,
+        (
+            cell(CELEBA, "authors' centre of 2019:", "logistic_regression", "centre", condition="published_2019"),
+            cell(CELEBA_FEATURES, "authors' features:", "logistic_regression"),
+        ),
         (cell(CELEBA, "right centre:", "logistic_regression", "centre", condition="published"),),
         (cell(CELEBA, "headers alone:", **HEADERS),),
-        "the same", "reproduced, likewise",
+        "the same",
+        "reproduced, likewise",
     ),
     Claim(
-        "CelebA, k-means, unsupervised", "96", 96,
-        (cell(CELEBA, "authors' centre of 2019:", "k_means", "centre", condition="published_2019", protocol="all_rows"),
-         cell(CELEBA_FEATURES, "authors' features:", "k_means", protocol="all_rows")),
+        "CelebA, k-means, unsupervised",
+        "96",
+        96,
+        (
+            cell(
+                CELEBA, "authors' centre of 2019:", "k_means", "centre", condition="published_2019", protocol="all_rows"
+            ),
+            cell(CELEBA_FEATURES, "authors' features:", "k_means", protocol="all_rows"),
+        ),
         (cell(CELEBA, "right centre:", "k_means", "centre", condition="published", protocol="all_rows"),),
         (),
-        "the same", "reproduced, likewise",
+        "the same",
+        "reproduced, likewise",
     ),
     Claim(
-        "CelebA, figure", "legend", None, (),
-        measures="real and fake are exchanged in its legend", verdict="not reproduced: ours is right (plots/celeba_spectrum.png)",
+        "CelebA, figure",
+        "legend",
+        None,
+        (),
+        measures="real and fake are exchanged in its legend",
+        verdict="not reproduced: ours is right (plots/celeba_spectrum.png)",
     ),
     Claim(
-        "DeepFakeDetection, frames, SVM (RBF)", "85 / 82 / 77 / 66 (2000 / 1000 / 200 / 20)", 82,
+        "DeepFakeDetection, frames, SVM (RBF)",
+        "85 / 82 / 77 / 66 (2000 / 1000 / 200 / 20)",
+        82,
         (cell(FRAMES, "authors' test features, 1000, random:", "svm_rbf", n_samples=1000, protocol="random"),),
-        (cell(FRAMES, "by blocks of 20 rows:", "svm_rbf", n_samples=1000, protocol="by_video"),
-         cell(CLIPS, "50 other clips, by identity:", "svm_rbf", n_samples=400, protocol="by_identity")),
-        (cell(FRAMES, "size alone, random:", "headers_only", n_samples=1000, protocol="random"),
-         cell(FRAMES, "by blocks:", "headers_only", n_samples=1000, protocol="by_video")),
+        (
+            cell(FRAMES, "by blocks of 20 rows:", "svm_rbf", n_samples=1000, protocol="by_video"),
+            cell(CLIPS, "50 other clips, by identity:", "svm_rbf", n_samples=400, protocol="by_identity"),
+        ),
+        (
+            cell(FRAMES, "size alone, random:", "headers_only", n_samples=1000, protocol="random"),
+            cell(FRAMES, "by blocks:", "headers_only", n_samples=1000, protocol="by_video"),
+        ),
         "in part the videos that frames are from, and the size of the crops",
         "in part: on the authors' other file; the 2000 frames were never released",
     ),
     Claim(
-        "DeepFakeDetection, frames, logistic regression", "78 / 76 / 73 / 76", 76,
-        (cell(FRAMES, "authors' test features, 1000, random:", "logistic_regression", n_samples=1000, protocol="random"),),
-        (cell(FRAMES, "by blocks of 20 rows:", "logistic_regression", n_samples=1000, protocol="by_video"),
-         cell(CLIPS, "50 other clips, by identity:", "logistic_regression", n_samples=400, protocol="by_identity")),
+        "DeepFakeDetection, frames, logistic regression",
+        "78 / 76 / 73 / 76",
+        76,
+        (
+            cell(
+                FRAMES,
+                "authors' test features, 1000, random:",
+                "logistic_regression",
+                n_samples=1000,
+                protocol="random",
+            ),
+        ),
+        (
+            cell(FRAMES, "by blocks of 20 rows:", "logistic_regression", n_samples=1000, protocol="by_video"),
+            cell(CLIPS, "50 other clips, by identity:", "logistic_regression", n_samples=400, protocol="by_identity"),
+        ),
         (cell(FRAMES, "size alone, random:", "headers_only", n_samples=1000, protocol="random"),),
-        "as much as the size alone", "in part, likewise",
+        "as much as the size alone",
+        "in part, likewise",
     ),
     Claim(
-        "DeepFakeDetection, videos", "SVM 90 (91 in the abstract), LR 81", 90,
-        (cell(FRAMES, "blocks of the authors' test features:", "svm_rbf", "videos", condition="authors' vote",
-              protocol="by_video"),),
-        (cell(CLIPS, "50 other clips, by identity, balanced:", "svm_rbf", "videos", "balanced_accuracy",
-              condition="authors' vote", protocol="by_identity"),),
+        "DeepFakeDetection, videos",
+        "SVM 90 (91 in the abstract), LR 81",
+        90,
+        (
+            cell(
+                FRAMES,
+                "blocks of the authors' test features:",
+                "svm_rbf",
+                "videos",
+                condition="authors' vote",
+                protocol="by_video",
+            ),
+        ),
+        (
+            cell(
+                CLIPS,
+                "50 other clips, by identity, balanced:",
+                "svm_rbf",
+                "videos",
+                "balanced_accuracy",
+                condition="authors' vote",
+                protocol="by_identity",
+            ),
+        ),
         (),
-        "938 fakes and 76 reals: always saying \"fake\" scores 92.5", "cannot be tested: the videos' names were never released",
+        '938 fakes and 76 reals: always saying "fake" scores 92.5',
+        "cannot be tested: the videos' names were never released",
     ),
-)  # fmt: skip
+)
 
 
 def read_rows(results_dir):
@@ -172,9 +254,12 @@ def read_rows(results_dir):
         if not path.is_file():
             raise ExperimentError(
                 f"{display_path(path)}: not there; run command {COMMANDS[source]} of the README's section "
-                "\"Reproduce each experiment\" first"
+                '"Reproduce each experiment" first'
             )
-        rows[source] = json.loads(path.read_text(encoding="utf-8"))["rows"]
+        try:
+            rows[source] = json.loads(path.read_text(encoding="utf-8"))["rows"]
+        except (ValueError, KeyError, TypeError):
+            raise ExperimentError(f"{display_path(path)}: damaged; run command {COMMANDS[source]} again") from None
     return rows
 
 
@@ -186,17 +271,17 @@ def find_row(chosen, rows):
     if end and found:
         return sorted(found, key=lambda row: row["mean"])[0 if end == "lowest" else -1]
     if len(found) != 1:
-        raise ExperimentError(f"{chosen.source}: found {len(found)} rows of {wanted}, expected one; run its command again")
+        raise ExperimentError(
+            f"{chosen.source}: found {len(found)} rows of {wanted}, expected one; run its command again"
+        )
     return found[0]
 
 
 def number_text(chosen, rows):
-    """Return a cell of the table: label, number in per cent, interval, and of how many images."""
+    """Return a cell of the table: label, number in per cent, interval, and of how many images or frames."""
     row = find_row(chosen, rows)
-    text = f"{chosen.label} {100 * row['mean']:.1f}".strip()
-    if row["low"] is not None:
-        text += f" ({100 * row['low']:.0f}–{100 * row['high']:.0f})"
-    return text
+    interval = "" if row["low"] is None else f"{100 * row['low']:.0f}–{100 * row['high']:.0f}, "
+    return f"{chosen.label} {100 * row['mean']:.1f} ({interval}n = {row['n_samples']})".strip()
 
 
 def claim_table(rows):
@@ -210,14 +295,24 @@ def claim_table(rows):
         letters = sorted({COMMANDS[chosen.source] for chosen in claim.published + claim.honest + claim.baseline})
         honest = "; ".join(filter(None, (honest, baseline)))
         body.append([claim.claim, claim.paper, ours, honest, claim.measures, claim.verdict, " ".join(letters)])
-    headings = ["claim", "paper", "here, as the paper measured", "here, honest", "what it measures", "verdict", "command"]
+    headings = [
+        "claim",
+        "paper",
+        "here, as the paper measured",
+        "here, honest",
+        "what it measures",
+        "verdict",
+        "command",
+    ]
     lines = [headings, ["---"] * len(headings), *body]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def main():
     settings = read_settings(__name__)
-    from deepfake_spectra.result_plots import claims_figure  # matplotlib takes half a second to load
+    from deepfake_spectra.result_plots import (
+        claims_figure,  # matplotlib takes half a second to load
+    )
 
     rows = read_rows(settings.results_dir)
     note = (
@@ -229,10 +324,18 @@ def main():
     claims_figure(
         settings.output_dir / "claims.png",
         [
-            {"claim": claim.claim, "paper": claim.percent, "honest_is": claim.honest[0].label.rstrip(":") if claim.honest else ""}
+            {
+                "claim": claim.claim,
+                "paper": claim.percent,
+                "honest_is": claim.honest[0].label.rstrip(":") if claim.honest else "",
+            }
             | {
                 kind: find_row(cells[0], rows) if cells else None
-                for kind, cells in (("published", claim.published), ("honest", claim.honest), ("header", claim.baseline))
+                for kind, cells in (
+                    ("published", claim.published),
+                    ("honest", claim.honest),
+                    ("header", claim.baseline),
+                )
             }
             for claim in drawn
         ],

@@ -28,9 +28,14 @@ from typing import Literal, get_args
 import numpy as np
 
 from deepfake_spectra.alterations import parse_steps
-from deepfake_spectra.classification import score_baselines, score_classifiers, score_k_means, standardised_weights
-from deepfake_spectra.dataset import BUILT_IN_SAMPLE, FAKE, REAL, Feature, Precision
+from deepfake_spectra.classification import (
+    score_baselines,
+    score_classifiers,
+    score_k_means,
+    standardised_weights,
+)
 from deepfake_spectra.controls import half_altered
+from deepfake_spectra.dataset import BUILT_IN_SAMPLE, FAKE, REAL, Feature, Precision
 from deepfake_spectra.detector_file import save_run
 from deepfake_spectra.files import REPOSITORY
 from deepfake_spectra.image_spectra import (
@@ -41,7 +46,13 @@ from deepfake_spectra.image_spectra import (
     sizes_that_fit,
 )
 from deepfake_spectra.published_features import published_dataset
-from deepfake_spectra.results import headers_warning, paper_rows, result_table, rows_of, write_results
+from deepfake_spectra.results import (
+    headers_warning,
+    paper_rows,
+    result_table,
+    rows_of,
+    write_results,
+)
 from deepfake_spectra.settings import only_one, read_settings, run, settings_record
 from deepfake_spectra.splits import random_splits
 from radial_spectrum import Convention
@@ -123,7 +134,9 @@ def draw_centres(path, by_centre, settings, title):
     if settings.released_features:
         released = published_dataset(settings.released_features, PAPER_FEATURE)
         curves["released by the authors"] = released.spectra[released.labels == REAL].mean(axis=0)
-    plane = mean_log_power_plane(settings.data_dir or REPOSITORY / "data/celeba", reals["published"].paths)
+    plane = mean_log_power_plane(
+        settings.data_dir or REPOSITORY / "data/celeba", reals["published"].paths, n_threads=settings.n_threads
+    )
     centres_figure(path, plane, curves, centres, f"{title}: {len(reals['published'])} reals, rings around two centres")
     return True
 
@@ -141,11 +154,14 @@ def make_tables(dataset, rows, n_splits):
             yield caption, result_table(found, ("condition", "n_samples"), ("classifier",), {"n_samples": "images"})
     if found := rows_of(rows, "centre"):
         yield (
-            "Where the rings stand: `published` around the middle, `published_2019` as the authors' code of 2019 had it "
-            f"(both coordinates from the width), `centred` around DC. Accuracy in %, {spread} (95 % interval)",
+            "Where the rings stand: `published` around the middle, `published_2019` as the authors' code of 2019 had "
+            f"it (both coordinates from the width), `centred` around DC. Accuracy in %, {spread} (95 % interval)",
             result_table(
                 found, ("condition", "n_samples"), ("classifier", "protocol"),
-                {dataset.protocol: "", "condition": "convention", "tenth_value": "one threshold on the 10th value"},
+                {
+                    dataset.protocol: "", "condition": "convention", "n_samples": "images",
+                    "tenth_value": "one threshold on the 10th value",
+                },
             ),
         )  # fmt: skip
     accuracies = rows_of(rows, "sample_sizes")
@@ -164,7 +180,9 @@ def make_tables(dataset, rows, n_splits):
 
 def main():
     settings = read_settings(__name__)
-    from sklearn.linear_model import LogisticRegression  # scikit-learn and matplotlib take a second to load
+    from sklearn.linear_model import (
+        LogisticRegression,  # scikit-learn and matplotlib take a second to load
+    )
     from sklearn.svm import SVC
     from sklearn.tree import DecisionTreeClassifier
 

@@ -38,7 +38,13 @@ from deepfake_spectra.image_spectra import (
     sizes_that_fit,
 )
 from deepfake_spectra.published_features import published_dataset
-from deepfake_spectra.results import headers_warning, paper_rows, result_table, rows_of, write_results
+from deepfake_spectra.results import (
+    headers_warning,
+    paper_rows,
+    result_table,
+    rows_of,
+    write_results,
+)
 from deepfake_spectra.sample.build import sample_images
 from deepfake_spectra.sample.show import credit, pipeline, shown_crops
 from deepfake_spectra.settings import only_one, read_settings, run, settings_record
@@ -196,11 +202,6 @@ def make_tables(dataset, rows, n_splits):
             f"{spread}",
             result_table(found, ("condition", "n_samples"), ("classifier",), images | {"condition": "told apart"}),
         )
-    if found := rows_of(rows, "curve_end", ("last_over_first",)):
-        yield (
-            "Table 6. The end of each source's curve over its first value, in %, mean ± standard deviation over images",
-            result_table(found, ("condition", "n_samples"), ("metric",), images | {"condition": "source"}),
-        )
     if found := rows_of(rows, "limits", metrics):
         yield (
             "Table 5. Limits in %: a detector of one generator, asked about others, and about photographs that were "
@@ -209,23 +210,35 @@ def make_tables(dataset, rows, n_splits):
                 found, ("train_sources", "test_sources", "classifier"), ("metric",), {"recall_fake": "called fake"}
             ),
         )
+    if found := rows_of(rows, "curve_end", ("last_over_first",)):
+        yield (
+            "Table 6. The end of each source's curve over its first value, in %, mean ± standard deviation over images",
+            result_table(found, ("condition", "n_samples"), ("metric",), images | {"condition": "source"}),
+        )
 
 
 def draw_figures(folder, title, states, rows, svm):
     """Write the figures of results and spectra and return {name: whether it was written}."""
-    from deepfake_spectra.plane_plots import pipeline_figure  # matplotlib takes a second to load
+    from deepfake_spectra.plane_plots import (
+        pipeline_figure,  # matplotlib takes a second to load
+    )
     from deepfake_spectra.plots import crops_figure, sources_figure, spectrum_figure
-    from deepfake_spectra.result_plots import control_figure, scores_figure, sizes_figure
+    from deepfake_spectra.result_plots import (
+        control_figure,
+        scores_figure,
+        sizes_figure,
+    )
 
     dataset, shown = states["as they are"], first_states(states)
     weights = standardised_weights(dataset, svm)
     spectrum_figure(folder / "faces_hq_spectrum.png", dataset, weights, "Linear SVM", title)
-    sources_figure(folder / "faces_hq_sources.png", shown, title)
+    titled = {panel_title(condition): state for condition, state in shown.items()}
+    sources_figure(folder / "faces_hq_sources.png", titled, title)
     published = paper_rows(PAPER_ACCURACY) if dataset.is_of_paper(PAPER_SOURCES, PAPER_FEATURE) else []
     sizes_figure(folder / "faces_hq_sizes.png", rows_of(rows, "sample_sizes"), published, title)
     control_figure(folder / "faces_hq_control.png", rows, CONTROL_PANELS, title)
     said = {row["condition"]: row["predictions"] for row in rows_of(rows, "alike") if row["classifier"] == "svm_linear"}
-    scores = {condition: scores_by_source(state, said[condition]) for condition, state in shown.items()}
+    scores = {panel_title(name): scores_by_source(state, said[name]) for name, state in shown.items()}
     scores_figure(folder / "faces_hq_scores.png", scores, "Linear SVM")
     is_sample = dataset.origin is BUILT_IN_SAMPLE
     if is_sample:
@@ -240,7 +253,7 @@ def draw_planes(path, folder, states, title, n_threads):
     from deepfake_spectra.plane_plots import planes_figure
 
     planes = {
-        condition: mean_planes(folder, state, PLANES_PER_CLASS, n_threads)
+        panel_title(condition): mean_planes(folder, state, PLANES_PER_CLASS, n_threads)
         for condition, state in first_states(states).items()
         if len(set(state.sizes())) == 1
     }
@@ -252,6 +265,11 @@ def draw_planes(path, folder, states, title, n_threads):
 def first_states(states):
     """Return the images as they are and in the first alteration, for figures with room for two."""
     return dict(list(states.items())[:2])
+
+
+def panel_title(condition):
+    """Return what stands above a panel of images in one state."""
+    return condition if condition == "as they are" else f"every image: {condition}"
 
 
 def main():

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from tqdm import tqdm
 
-from deepfake_spectra.dataset import FAKE, REAL, Split, SpectrumDataset
+from deepfake_spectra.dataset import FAKE, REAL, SpectrumDataset, Split
 from deepfake_spectra.metrics import Prediction, result_rows
 from deepfake_spectra.parallel import in_threads
 
@@ -145,9 +145,7 @@ def predict_splits(
     return list(tqdm(predictions, "fits", len(splits), leave=False, unit="split", disable=None, delay=2))
 
 
-def scores_by_source(
-    dataset: SpectrumDataset, predictions: Sequence[Prediction]
-) -> dict[tuple[str, int], np.ndarray]:
+def scores_by_source(dataset: SpectrumDataset, predictions: Sequence[Prediction]) -> dict[tuple[str, int], np.ndarray]:
     """Return {(source, label): held-out scores of its images over all splits}, reals first.
 
     Parameters

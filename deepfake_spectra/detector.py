@@ -60,9 +60,7 @@ class FakeDetector:
         from reals to fakes.
     """
 
-    def __init__(
-        self, dataset: SpectrumDataset, experiment: str, classifier: dict, seed: int = 0, n_threads: int = -1
-    ):
+    def __init__(self, dataset: SpectrumDataset, experiment: str, classifier: dict, seed: int = 0, n_threads: int = -1):
         from sklearn.calibration import CalibratedClassifierCV
         from sklearn.model_selection import cross_val_predict
         from sklearn.svm import SVC

@@ -18,7 +18,14 @@ import numpy as np
 from tqdm import tqdm
 
 from deepfake_spectra.alterations import alter, parse_steps
-from deepfake_spectra.dataset import FAKE, IMAGE_HEADER, REAL, Feature, ImageFolder, SpectrumDataset
+from deepfake_spectra.dataset import (
+    FAKE,
+    IMAGE_HEADER,
+    REAL,
+    Feature,
+    ImageFolder,
+    SpectrumDataset,
+)
 from deepfake_spectra.errors import ExperimentError, UnreadableImage, UsageError
 from deepfake_spectra.files import REPOSITORY, display_path, printable
 from deepfake_spectra.image_files import REMARKS, list_images, read_gray
@@ -187,9 +194,7 @@ def feature_of(gray: np.ndarray, feature: Feature) -> np.ndarray:
         raise UnreadableImage(str(error)) from None
 
 
-def mean_log_power_plane(
-    folder: Path, paths: Sequence[str], alteration: str = "", n_threads: int = -1
-) -> np.ndarray:
+def mean_log_power_plane(folder: Path, paths: Sequence[str], alteration: str = "", n_threads: int = -1) -> np.ndarray:
     """Return the mean of `radial_spectrum.log_power_plane` over images of one size, altered first, (height, width)."""
 
     def plane_of(path):
@@ -200,9 +205,14 @@ def mean_log_power_plane(
 
 
 def mean_planes(folder: Path, dataset: SpectrumDataset, n_images: int, n_threads: int = -1) -> list[np.ndarray]:
-    """Return the mean 2-D log spectra [real, fake] over the first images of each class, all of one size."""
-    paths = [np.array(dataset.paths)[dataset.labels == label][:n_images] for label in (REAL, FAKE)]
-    return [mean_log_power_plane(folder, own, dataset.feature.alteration, n_threads) for own in paths]
+    """Return the mean 2-D log spectra [real, fake] over some images of each class, evenly over its rows."""
+    planes = []
+    for label in (REAL, FAKE):
+        rows = np.flatnonzero(dataset.labels == label)
+        chosen = rows[np.linspace(0, len(rows) - 1, min(n_images, len(rows))).astype(int)]
+        paths = [dataset.paths[row] for row in chosen]
+        planes.append(mean_log_power_plane(folder, paths, dataset.feature.alteration, n_threads))
+    return planes
 
 
 def sizes_that_fit(dataset: SpectrumDataset, sample_sizes: Sequence[int]) -> tuple[list[int], list[str]]:

@@ -20,7 +20,13 @@ from pathlib import Path
 import numpy as np
 
 from deepfake_spectra.dataset import (
-    CLASS_NAMES, FAKE, PAPER_CONVENTIONS, PUBLISHED_FEATURES, REAL, Feature, SpectrumDataset,
+    CLASS_NAMES,
+    FAKE,
+    PAPER_CONVENTIONS,
+    PUBLISHED_FEATURES,
+    REAL,
+    Feature,
+    SpectrumDataset,
 )  # fmt: skip
 from deepfake_spectra.errors import ExperimentError, UsageError
 

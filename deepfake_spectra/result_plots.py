@@ -8,7 +8,13 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from deepfake_spectra.dataset import CLASS_NAMES, FAKE, REAL
-from deepfake_spectra.plots import CLASSIFIER_COLOURS, CLASSIFIER_MARKERS, COLOURS, ONE_COLUMN, new_figure
+from deepfake_spectra.plots import (
+    CLASSIFIER_COLOURS,
+    CLASSIFIER_MARKERS,
+    COLOURS,
+    ONE_COLUMN,
+    new_figure,
+)
 from deepfake_spectra.results import heading, rows_of
 
 
@@ -159,7 +165,7 @@ def scores_figure(path: Path, panels: dict[str, dict[tuple[str, int], np.ndarray
         axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
         for ax, (panel_title, scores_of_source) in zip(axes, panels.items()):
             ax.axvline(0, color="0.5", linewidth=0.8, linestyle=":")
-            for height, ((source, label), scores) in enumerate(scores_of_source.items()):
+            for height, ((_, label), scores) in enumerate(scores_of_source.items()):
                 jitter = np.random.default_rng(0).uniform(-0.3, 0.3, len(scores))
                 ax.plot(
                     scores, height + jitter, linestyle="", marker="ox"[label == FAKE], markersize=1.5,
@@ -182,8 +188,8 @@ def claims_figure(path: Path, claims: Sequence[dict]) -> None:
     ----------
     path : Path
     claims : sequence of dict
-        `claim` (text), `paper` (per cent), and rows of results or None: `published` (by the paper's protocol), `honest`,
-        `header` (headers or size alone); `honest_is` (text): in what it is more honest.
+        `claim` (text), `paper` (per cent), and rows of results or None: `published` (by the paper's protocol),
+        `honest`, `header` (headers or size alone); `honest_is` (text): in what it is more honest.
     """
     styles = {
         "paper": {"color": "black", "marker": "|", "markersize": 11, "markeredgewidth": 1.8},

@@ -11,7 +11,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 from deepfake_spectra.dataset import CLASS_NAMES, SpectrumDataset
-from deepfake_spectra.files import REPOSITORY, display_path, printable, whole_file, write_text
+from deepfake_spectra.files import (
+    REPOSITORY,
+    display_path,
+    printable,
+    whole_file,
+    write_text,
+)
 
 ROW_KEYS = (
     "table", "protocol", "n_samples", "classifier", "metric", "mean", "std", "low", "high", "n_test", "n_test_groups",
@@ -24,7 +30,8 @@ HEADINGS = {  # what tables and figures call the keys and values of rows; others
     "logistic_regression": "logistic regression", "k_means": "k-means", "majority_class": "majority class",
     "headers_only": "headers only", "recall_real": "recall of reals", "recall_fake": "recall of fakes",
     "balanced_accuracy": "balanced accuracy", "roc_auc": "ROC AUC", "all_rows": "all rows", "held_out": "held out",
-    "by_video": "by video", "by_identity": "by identity", "by_photograph": "by photograph", None: "",
+    "by_video": "by video", "by_identity": "by identity", "by_photograph": "by photograph",
+    "last_over_first": "last value over first", None: "",
 }  # fmt: skip
 
 HEADERS_TOO_GOOD = 0.6  # accuracy of the headers alone, above which the spectrum's cannot be read as detection
@@ -92,7 +99,9 @@ def write_results(
             (folder / name).unlink(missing_ok=True)
             (folder / name).with_suffix(".pdf").unlink(missing_ok=True)
     written = [name for name, is_written in figures.items() if is_written]
-    written += (f"{experiment}_{name}" for name in ("accuracy.md", "accuracy.csv", "results.json", "scores.csv.gz", "files.txt"))
+    written += (
+        f"{experiment}_{name}" for name in ("accuracy.md", "accuracy.csv", "results.json", "scores.csv.gz", "files.txt")
+    )
     print(f"written into {display_path(folder)}: {', '.join(written)}")
 
 
@@ -113,6 +122,7 @@ def result_table(
     names : {key or value: text}, optional
         What this table calls them, where that is not what HEADINGS says; "" leaves a value out of a heading.
     """
+
     def text_of(value):
         return " + ".join(map(printable, value)) if isinstance(value, list) else heading(value, names)
 
@@ -137,7 +147,9 @@ def heading(value: object, names: dict[str | None, str] | None = None) -> str:
     return (HEADINGS | (names or {})).get(value, str(value))
 
 
-def paper_rows(paper_accuracy: dict[str, dict[int, dict[str, float]]], rows: Sequence[dict] | None = None) -> list[dict]:
+def paper_rows(
+    paper_accuracy: dict[str, dict[int, dict[str, float]]], rows: Sequence[dict] | None = None
+) -> list[dict]:
     """Return the paper's numbers as rows for `result_table`: all, or of the sample sizes that were measured here, too.
 
     Parameters

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from deepfake_spectra.dataset import FAKE, REAL, Split, SpectrumDataset
+from deepfake_spectra.dataset import FAKE, REAL, SpectrumDataset, Split
 
 
 def random_splits(dataset: SpectrumDataset, n_samples: int, test_share: float, n_splits: int, seed: int) -> list[Split]:

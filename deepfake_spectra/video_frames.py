@@ -26,8 +26,19 @@ from deepfake_spectra.files import REPOSITORY, display_path, printable
 from deepfake_spectra.image_spectra import load_spectra
 from deepfake_spectra.published_features import check_published, load_published_features
 from deepfake_spectra.sample import build as sample
-from deepfake_spectra.splits import equal_split, held_out_identities, held_out_rows, leave_one_part_out
-from deepfake_spectra.video_crops import COMPRESSIONS, CropOptions, extract_videos, identities, read_index
+from deepfake_spectra.splits import (
+    equal_split,
+    held_out_identities,
+    held_out_rows,
+    leave_one_part_out,
+)
+from deepfake_spectra.video_crops import (
+    COMPRESSIONS,
+    CropOptions,
+    extract_videos,
+    identities,
+    read_index,
+)
 from radial_spectrum import original_lengths
 
 Sides = list[tuple[np.ndarray, np.ndarray]]  # per split, which frames it may train on and test on, (n_frames,) bool
@@ -260,7 +271,7 @@ def transfer_splits(
     test_share: float,
     seed: int,
 ) -> Iterator[tuple[str, list[str], list[str], list[Split]]]:
-    """Yield (protocol, train sources, test sources, splits) from each manipulation, or compression, to itself and others.
+    """Yield (protocol, train sources, test sources, splits) from each manipulation, or compression, to all of them.
 
     One thing changes at a time: the manipulation or the compression. Each fake source stands beside the reals of its
     compression. The protocol is the strictest that can be had; "random" frames would come from the videos that were

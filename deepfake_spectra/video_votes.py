@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from deepfake_spectra.dataset import FAKE, REAL, Split, SpectrumDataset
+from deepfake_spectra.dataset import FAKE, REAL, SpectrumDataset, Split
 from deepfake_spectra.metrics import Prediction
 
 VIDEO_RULES = ("majority vote", "authors' vote", "mean score")  # the last one gives the ROC curves

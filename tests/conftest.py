@@ -97,13 +97,32 @@ def call(tmp_path, monkeypatch, capsys, built_sample):
 
 @pytest.fixture
 def drawn(monkeypatch) -> dict[str, tuple]:
-    """Return {figure function of `plots`: arguments of its last call}; they draw nothing, which saves half a second."""
-    from deepfake_spectra import plots
+    """Return {figure function of an experiment: arguments of its last call}; they draw nothing, which saves seconds."""
+    from deepfake_spectra import plane_plots, plots, result_plots
 
     noted = {}
-    for name in ("spectrum_figure", "control_figure", "crops_figure", "roc_figure"):
-        monkeypatch.setattr(plots, name, lambda *arguments, name=name: noted.update({name: arguments}))
+    for module in (plots, plane_plots, result_plots):
+        for name in vars(module):
+            if name.endswith("_figure") and name not in ("new_figure", "save_figure", "judged_figure", "image_figure"):
+                monkeypatch.setattr(module, name, lambda *arguments, name=name: noted.update({name: arguments}))
     return noted
+
+
+@pytest.fixture
+def draw(monkeypatch):
+    """Return a function that calls a figure function and returns the Figure, instead of having it written."""
+    from deepfake_spectra import plots
+
+    figures = []
+    monkeypatch.setattr(plots, "save_figure", lambda figure, path: figures.append(figure))
+
+    def draw(function, *arguments):
+        figures.clear()
+        function(Path("figure.png"), *arguments)
+        assert len(set(figures)) == 1  # as PNG and as PDF
+        return figures[-1]
+
+    return draw
 
 
 @pytest.fixture

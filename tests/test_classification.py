@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from datasets import EQUAL_HEADER, SOURCES, make_dataset
+from datasets import EQUAL_HEADER, SOURCES, make_dataset, make_prediction
 from sklearn.base import clone
 from sklearn.cluster import KMeans
 from sklearn.linear_model import LogisticRegression
@@ -16,6 +16,7 @@ from deepfake_spectra.classification import (
     score_baselines,
     score_classifiers,
     score_k_means,
+    scores_by_source,
     standardised_weights,
 )
 from deepfake_spectra.dataset import FAKE, IMAGE_HEADER, REAL, Split
@@ -105,6 +106,31 @@ def test_rows_of_a_score_have_its_keys_and_where_images_share_groups_their_numbe
     for row in rows:
         assert row["protocol"] == ("by_photograph" if n_groups else "random") and row["n_samples"] == 40
         assert row["n_test"] == [8, 8] and row["n_test_groups"] == ([1, 1] if n_groups else None)
+
+
+def test_the_first_row_of_a_classifier_says_what_was_said_of_every_image_by_its_path():
+    dataset = make_dataset(20, gap=0.5)
+    splits = random_splits(dataset, 40, 0.2, 3, 0)
+    classifiers = {"svm_linear": SVC(kernel="linear"), "logistic_regression": LogisticRegression()}
+    rows = score_classifiers(dataset, splits, classifiers, 1)
+    holders = [row for row in rows if "predictions" in row]
+    assert [(row["classifier"], row["metric"]) for row in holders] == [(name, "accuracy") for name in classifiers]
+    for row in holders:
+        plain = predictions_of(classifiers[row["classifier"]], dataset, splits)
+        for split, said, expected in zip(splits, row["predictions"], plain, strict=True):
+            assert said.rows.tolist() == [dataset.paths[number] for number in split.test]
+            assert all(np.array_equal(said[part], expected[part]) for part in (1, 2, 3))  # labels, predicted, scores
+        assert [np.mean(said.predicted == said.labels) for said in row["predictions"]] == row["scores"]
+
+
+def test_the_scores_of_a_source_are_its_own_over_all_splits_reals_first():
+    dataset = make_dataset(8, sources={"gan": FAKE, "photos": REAL, "faces": REAL})
+    paths = np.array(dataset.paths)
+    tests = [np.arange(0, 24, 5), np.arange(1, 24, 5)[::-1]]
+    said = [make_prediction(dataset.labels[rows], rows)._replace(rows=paths[rows]) for rows in tests]
+    found = scores_by_source(dataset, said)
+    assert list(found) == [("photos", REAL), ("faces", REAL), ("gan", FAKE)]
+    assert [scores.tolist() for scores in found.values()] == [[10, 15, 11], [20, 21, 16], [0, 5, 6, 1]]
 
 
 def test_weights_are_positive_where_more_power_speaks_for_fake_and_in_units_of_a_bins_spread():

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from deepfake_spectra.dataset import (
-    BUILT_IN_SAMPLE, FAKE, IMAGES, PUBLISHED_FEATURES, REAL, Feature, SpectrumDataset,
+    BUILT_IN_SAMPLE,
+    FAKE,
+    IMAGES,
+    PUBLISHED_FEATURES,
+    REAL,
+    Feature,
+    SpectrumDataset,
 )  # fmt: skip
 
 PAPER_SOURCES = {"a": REAL, "b": REAL, "c": FAKE}

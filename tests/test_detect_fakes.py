@@ -16,12 +16,24 @@ from pictures import by_opencv, by_pillow, colour_picture, picture, write_source
 from video_clips import ffmpeg, stairs, write_clip
 
 from deepfake_spectra import plots
-from deepfake_spectra.dataset import CLASS_NAMES, FAKE, IMAGES, REAL, Feature, ImageFolder
+from deepfake_spectra.dataset import (
+    CLASS_NAMES,
+    FAKE,
+    IMAGES,
+    REAL,
+    Feature,
+    ImageFolder,
+)
 from deepfake_spectra.detector import FakeDetector
 from deepfake_spectra.detector_file import load_detector, save_detector
 from deepfake_spectra.image_spectra import load_spectra
 from deepfake_spectra.judgement import File, judge
-from deepfake_spectra.sample.build import FAKE_SOURCES, REAL_SOURCES, photograph_of, sample_images
+from deepfake_spectra.sample.build import (
+    FAKE_SOURCES,
+    REAL_SOURCES,
+    photograph_of,
+    sample_images,
+)
 from deepfake_spectra.video_crops import CropOptions, extract_videos
 from deepfake_spectra.video_frames import find_frames, load_frames
 
@@ -147,9 +159,7 @@ def test_a_videos_score_is_the_mean_over_its_crops_and_the_vote_their_share(dete
     for label, path in ((name, clips / f"unseen/{name}/0.mp4") for name in CLASS_NAMES):
         crops = tmp_path / "crops"
         extract_videos(clips / "unseen", crops, CropOptions(4, "centre"), n_threads=1)
-        scores = [
-            judge(File(crop, "image"), detector, CropOptions()).score for crop in (crops / label).rglob("*.png")
-        ]
+        scores = [judge(File(crop, "image"), detector, CropOptions()).score for crop in (crops / label).rglob("*.png")]
         row = read_csv(tmp_path / "x.csv")[str(path)]
         assert len(scores) == 4 and float(row["score"]) == pytest.approx(np.mean(scores), abs=1e-12)
         assert (row["kind"], row["verdict"], row["n_frames"], row["n_faces"]) == ("video", label, "4", "0")
@@ -427,9 +437,7 @@ def run_script(clone, *words, **options):
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     environment["PYTHONIOENCODING"] = "ascii"
     command = [sys.executable, clone / "detect_fakes.py", *words]
-    return subprocess.Popen(
-        list(map(str, command)), text=True, stdout=subprocess.PIPE, env=environment, **options
-    )
+    return subprocess.Popen(list(map(str, command)), text=True, stdout=subprocess.PIPE, env=environment, **options)
 
 
 def test_in_one_pipe_each_line_is_whole_and_stands_where_its_file_does(clone, trained, tmp_path):

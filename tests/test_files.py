@@ -13,7 +13,13 @@ import numpy as np
 import pytest
 
 from deepfake_spectra.files import (
-    REPOSITORY, display_path, figure_name, figure_title, printable, whole_file, write_text,
+    REPOSITORY,
+    display_path,
+    figure_name,
+    figure_title,
+    printable,
+    whole_file,
+    write_text,
 )  # fmt: skip
 
 WRITE_HALF_AND_WAIT = """

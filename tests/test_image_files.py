@@ -1,5 +1,6 @@
 """Image files are found by content, read as the paper read them, and refused by name where there is nothing to read."""
 
+import hashlib
 import os
 import struct
 import zlib
@@ -19,6 +20,7 @@ GREY, COLOUR = picture(), colour_picture()
 GREY_16, COLOUR_16 = (pixels.astype(np.uint16) * 257 for pixels in (GREY, COLOUR))
 TURNED = Image.Exif()
 TURNED[274] = 6  # to be turned by 90 degrees clockwise
+
 
 def two_pictures(kind):
     """Return the bytes of a file with two pictures."""
@@ -129,6 +131,7 @@ def test_reading_equals_the_papers_reader_and_says_what_was_changed(file, conten
     path = file(content)
     image = read_gray(path)
     np.testing.assert_array_equal(image.gray, cv2.imread(str(path), cv2.IMREAD_GRAYSCALE))
+    assert image.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     assert image.remarks == remarks and set(remarks) <= image_files.REMARKS.keys()
     assert (image.header["width"], image.header["height"]) == (64, 48)  # as stored
 

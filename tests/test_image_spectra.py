@@ -10,10 +10,24 @@ from scipy.interpolate import CubicSpline
 
 from deepfake_spectra import image_spectra
 from deepfake_spectra.alterations import alter
-from deepfake_spectra.dataset import BUILT_IN_SAMPLE, FAKE, IMAGES, REAL, Feature, ImageFolder, SpectrumDataset
+from deepfake_spectra.dataset import (
+    BUILT_IN_SAMPLE,
+    FAKE,
+    IMAGES,
+    REAL,
+    Feature,
+    ImageFolder,
+    SpectrumDataset,
+)
 from deepfake_spectra.errors import ExperimentError, UnreadableImage, UsageError
 from deepfake_spectra.image_spectra import (
-    feature_of, find_images, label_sources, load_spectra, measure_spectrum, sizes_that_fit,
+    feature_of,
+    find_images,
+    label_sources,
+    load_spectra,
+    mean_log_power_plane,
+    measure_spectrum,
+    sizes_that_fit,
 )  # fmt: skip
 from deepfake_spectra.opencv import cv2
 from radial_spectrum import radial_spectrum, resample_spectrum
@@ -333,3 +347,25 @@ def test_not_even_two_of_each_source_end_the_run(n, asked, words):
     sources = np.repeat(["a", "b"], [10, n])
     with pytest.raises(ExperimentError, match=f"^sample size {asked} left out: {words}"):
         sizes_that_fit(SpectrumDataset(None, np.zeros(10 + n), sources, sources, [], Feature()), (asked,))
+
+
+# --- 2-D spectra
+
+
+@pytest.mark.parametrize("alteration, shape", [("", (48, 64)), ("crop 31x30 + blur 1", (30, 31))])
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_the_mean_plane_is_the_mean_of_log_power_with_dc_in_the_middle(two_sources, alteration, shape, n_threads):
+    paths = ["real/001.png", "fake/002.png", "real/007.png"]
+    planes = []
+    for path in paths:
+        gray = alter(read(two_sources / path), alteration).astype(float)
+        planes.append(20 * np.log(np.abs(np.fft.fftshift(np.fft.fft2(gray))) + 1e-8))
+    mean = mean_log_power_plane(two_sources, paths, alteration, n_threads)
+    assert mean.shape == shape and mean == pytest.approx(np.mean(planes, axis=0), abs=1e-6)
+    assert np.unravel_index(mean.argmax(), shape) == (shape[0] // 2, shape[1] // 2)
+
+
+def test_a_mean_plane_of_an_image_that_cannot_be_read_ends_with_its_reason(two_sources):
+    (two_sources / "real/000.png").write_bytes(b"")
+    with pytest.raises(UnreadableImage, match="empty file"):
+        mean_log_power_plane(two_sources, ["real/001.png", "real/000.png"], "", 1)

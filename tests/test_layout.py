@@ -12,7 +12,7 @@ from deepfake_spectra.files import REPOSITORY
 SCRIPTS = {path.stem: path for path in sorted(REPOSITORY.glob("*.py")) if path.stem != "radial_spectrum"}
 ORDER = (  # of the modules, from the ground up: each imports only what stands above it here, and radial_spectrum
     "errors", "files", "parallel", "opencv", "settings", "dataset", "image_files", "alterations", "spectrum_cache",
-    "sample.generators", "sample.build", "image_spectra", "published_features", "face_crops", "video_crops", "splits",
+    "sample.generators", "sample.build", "sample.show", "image_spectra", "published_features", "face_crops", "video_crops", "splits",
     "video_frames", "controls", "metrics", "classification", "video_votes", "results", "plots",
     "plane_plots", "result_plots", "detector", "detector_file",
     "judgement", "sample.train",
@@ -22,7 +22,14 @@ MODULES = {  # name: path
     for path in (REPOSITORY / "deepfake_spectra").rglob("*.py")
     if path.name != "__init__.py"
 }
-LEARNERS = {"classification", "metrics", "detector", "sample.build", "sample.train"}  # build: for two photographs
+LEARNERS = {
+    "classification",
+    "metrics",
+    "detector",
+    "sample.build",
+    "sample.show",
+    "sample.train",
+}  # build: for two photographs
 
 
 def tree_of(path):

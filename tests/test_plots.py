@@ -1,17 +1,16 @@
 """Figures show what their legends and axes say: read from the lines and texts of the figure, not from its pixels."""
 
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
 from datasets import make_dataset, make_prediction
+from figures import legend_of, lines_of, looks, panel, stepped_dataset
 from matplotlib.cbook import is_math_text
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from pictures import picture
 
-from deepfake_spectra import plots
 from deepfake_spectra.alterations import alter, altered_shape
 from deepfake_spectra.dataset import FAKE, REAL, Feature
 from deepfake_spectra.plots import (
@@ -25,55 +24,15 @@ from deepfake_spectra.plots import (
     spectrum_figure,
     spectrum_label,
 )
-from deepfake_spectra.result_plots import control_figure
-from radial_spectrum import centre_third, log_power_plane, radial_spectrum, spectrum_radii
+from radial_spectrum import (
+    centre_third,
+    log_power_plane,
+    radial_spectrum,
+    spectrum_radii,
+)
 
 FREQUENCY, RADIUS = "Spatial frequency (cycles/pixel)", "Radius (0: first bin, 1: last bin)"
 WHOLE, HIGHEST = "Mean ± 1 standard deviation", "The highest quarter"
-
-
-@pytest.fixture
-def draw(monkeypatch):
-    """Return a function that calls a figure function and returns the Figure, instead of having it written."""
-    figures = []
-    monkeypatch.setattr(plots, "save_figure", lambda figure, path: figures.append(figure))
-
-    def draw(function, *arguments):
-        function(Path("figure.png"), *arguments)
-        assert len(set(figures)) == 1  # as PNG and as PDF
-        return figures[-1]
-
-    return draw
-
-
-def panel(figure, title):
-    """Return the axes of this title."""
-    [ax] = [ax for ax in figure.axes if ax.get_title() == title]
-    return ax
-
-
-def lines_of(ax):
-    """Return {label: line} of those that a legend names."""
-    return {line.get_label(): line for line in ax.lines if not line.get_label().startswith("_")}
-
-
-def legend_of(legend):
-    """Return {text: handle} of a legend."""
-    return {text.get_text(): handle for text, handle in zip(legend.get_texts(), legend.legend_handles, strict=True)}
-
-
-def looks(line):
-    """Return the colour of a line, and what is left of its looks in grey print."""
-    dashes = str(line._unscaled_dash_pattern)  # get_linestyle() is "--" for every pattern
-    return line.get_color(), (dashes, line.get_linewidth(), line.get_marker())
-
-
-def stepped_dataset(levels):
-    """Return 4 spectra of 8 bins of each source: its level, rising by 1 a bin; the standard deviation is sqrt(2.5)."""
-    dataset = make_dataset(4, n_bins=8, sources={name: FAKE if "fake" in name else REAL for name in levels})
-    level = np.array([levels[name] for name in dataset.sources])
-    dataset.spectra = level[:, None] + np.arange(8) + np.tile([-2.0, -1, 1, 2], len(levels))[:, None]
-    return dataset
 
 
 # --- mean spectra
@@ -247,74 +206,6 @@ def test_features_without_files_have_no_frequency():
 )
 def test_the_shape_of_an_altered_image_is_known_beforehand(shape, steps):
     assert altered_shape(shape, steps) == alter(picture(shape=shape), steps).shape
-
-
-# --- controls
-
-
-CONTROL_PANELS = {"control": "Fakes against fakes", "alike": "Both altered alike"}
-
-
-def control_row(table, condition, classifier, mean, low=None, high=None, metric="accuracy"):
-    """Return a row of a control table."""
-    keys = {"table": table, "condition": condition, "classifier": classifier, "metric": metric, "protocol": "random"}
-    return keys | {"mean": mean, "low": low, "high": high}
-
-
-def test_each_point_and_interval_of_the_controls_is_that_of_its_row(draw):
-    rows = [
-        control_row("alike", "as they are", "svm_linear", 0.9, 0.8, 0.95),
-        control_row("alike", "as they are", "svm_linear", 0.1, 0, 1, metric="recall_fake"),
-        control_row("control", "untouched", "svm_linear", 0.5, 0.4, 0.61),
-        control_row("control", "untouched", "k_means", 0.55, 0.5, 0.6),
-        control_row("control", "crop 9x9 + jpeg 50", "svm_linear", 0.7, 0.66, 0.81),
-        control_row("control", "crop 9x9 + jpeg 50", "k_means", 1.0),  # its interval is not defined
-        control_row("sample_sizes", None, "svm_linear", 0.2, 0.1, 0.3),
-    ]
-    figure = draw(control_figure, rows, CONTROL_PANELS, "Test")
-    handles = legend_of(*figure.legends)
-    assert list(handles) == ["SVM, linear", "k-means"]
-    expected = {
-        "Fakes against fakes": {
-            "SVM, linear": [(50, 40, 61), (70, 66, 81)], "k-means": [(55, 50, 60), (100, 100, 100)],
-        },
-        "Both altered alike": {"SVM, linear": [(90, 80, 95)], "k-means": []},
-    }  # fmt: skip
-    for title, of_classifier in expected.items():
-        ax = panel(figure, title)
-        lines = lines_of(ax)
-        assert list(lines) == list(of_classifier)
-        for (name, points), intervals in zip(of_classifier.items(), ax.collections, strict=True):
-            assert looks(lines[name]) == looks(handles[name])
-            assert lines[name].get_xdata() == pytest.approx([mean for mean, _, _ in points])
-            heights = lines[name].get_ydata()
-            assert np.round(heights).tolist() == list(range(len(points)))  # the line of its condition
-            for (_, low, high), height, ends in zip(points, heights, intervals.get_segments(), strict=True):
-                assert ends.ravel() == pytest.approx([low, height, high, height])
-        assert ax.get_xlim()[0] <= 30 and ax.get_xlim()[1] >= 100 and ax.yaxis_inverted()
-    texts = [text.get_text() for text in panel(figure, list(expected)[0]).get_yticklabels()]
-    assert texts == ["untouched", "crop 9x9 + jpeg 50"]
-
-
-def test_a_classifier_that_misses_a_condition_keeps_to_the_lines_of_its_own(draw):
-    rows = [control_row("control", condition, "svm_linear", 0.5) for condition in ("a", "b", "c")]
-    rows += [control_row("control", "c", "svm_rbf", 0.9)]
-    ax = draw(control_figure, rows, CONTROL_PANELS, "Test").axes[0]
-    assert np.round(lines_of(ax)["SVM, RBF"].get_ydata()).tolist() == [2]
-
-
-@pytest.mark.parametrize("n_classifiers", [1, 5, 12])
-def test_any_number_of_classifiers_look_different_stand_at_their_line_and_fit_the_figure(draw, n_classifiers):
-    names = [f"classifier_number_{number}" for number in range(n_classifiers)]
-    rows = [control_row("control", condition, name, 0.7, 0.6, 0.8) for condition in ("a", "b") for name in names]
-    figure = draw(control_figure, rows, CONTROL_PANELS, "Test")
-    lines = lines_of(figure.axes[0])
-    assert len(lines) == len({looks(line) for line in lines.values()}) == n_classifiers
-    heights = np.sort(np.concatenate([line.get_ydata() for line in lines.values()]))
-    assert np.round(heights).tolist() == [0] * n_classifiers + [1] * n_classifiers and np.all(np.diff(heights) > 0)
-    figure.draw_without_rendering()
-    extent = figure.legends[0].get_window_extent()
-    assert 0 <= extent.x0 and extent.x1 <= figure.bbox.width
 
 
 # --- ROC curves

@@ -1,6 +1,7 @@
 """Results are written whole, tidy and without NaN, and tables say no more than was measured."""
 
 import csv
+import gzip
 import json
 import os
 import shutil
@@ -9,9 +10,17 @@ import subprocess
 import numpy as np
 import pytest
 from datasets import make_dataset, make_prediction
+from sklearn.linear_model import LogisticRegression
 
 from deepfake_spectra import results
-from deepfake_spectra.dataset import BUILT_IN_SAMPLE, FAKE, IMAGES, PUBLISHED_FEATURES, REAL
+from deepfake_spectra.classification import score_classifiers, score_k_means
+from deepfake_spectra.dataset import (
+    BUILT_IN_SAMPLE,
+    FAKE,
+    IMAGES,
+    PUBLISHED_FEATURES,
+    REAL,
+)
 from deepfake_spectra.metrics import METRICS, Prediction, result_rows
 from deepfake_spectra.results import (
     ROW_KEYS,
@@ -24,7 +33,9 @@ from deepfake_spectra.results import (
     rows_of,
     write_csv,
     write_results,
+    write_scores,
 )
+from deepfake_spectra.splits import random_splits, source_splits
 
 AWKWARD = ["a/with space.png", "a/Zoë.png", 'a/"quote".png', "a/new\nline.png", os.fsdecode(b"a/\xff.png")]
 RIGHT, THREE_RIGHT = [0, 0, 1, 1], [0, 1, 1, 1]
@@ -104,6 +115,15 @@ def test_the_list_of_files_has_a_line_for_every_name(write, tmp_path):
     assert lines == ["a/with space.png", "a/Zoë.png", 'a/"quote".png', r"a/new\nline.png"]
 
 
+def test_the_list_of_files_has_the_digest_of_each_before_its_name(tmp_path):
+    dataset = make_dataset(2, sources={"a": REAL, "b": FAKE})
+    dataset.paths, dataset.digests = AWKWARD[:4], [letter * 64 for letter in "0a1b"]
+    write_results(tmp_path, "test", "Test", dataset, {}, [], [], [], {})
+    lines = (tmp_path / "test_files.txt").read_text(encoding="utf-8").splitlines()
+    names = ["a/with space.png", "a/Zoë.png", 'a/"quote".png', r"a/new\nline.png"]
+    assert lines == [f"{letter * 64}  {name}" for letter, name in zip("0a1b", names)]  # as sha256sum -c reads it
+
+
 @pytest.mark.parametrize("origin, is_sample", [(IMAGES, False), (BUILT_IN_SAMPLE, True), (PUBLISHED_FEATURES, False)])
 def test_the_results_of_the_sample_say_so(write, origin, is_sample):
     assert write(origin=origin)[0]["built_in_sample"] is is_sample
@@ -119,6 +139,56 @@ def test_an_old_figure_goes_by_its_name_alone_and_nobody_elses(write, tmp_path):
     assert printed.splitlines()[-1].partition(": ")[2] == (
         "test_spectrum.png, test_accuracy.md, test_accuracy.csv, test_results.json, test_scores.csv.gz, test_files.txt"
     )
+
+
+def scored_rows():
+    """Return the data set, and the rows of two tables of classifiers that are right more often than not."""
+    dataset = make_dataset(20, gap=0.4)
+    dataset.paths[3] = AWKWARD[3]
+    classifiers = {"logistic_regression": LogisticRegression(), "svm_linear": LogisticRegression(C=0.01)}
+    splits = random_splits(dataset, 80, 0.3, 3, 0)
+    rows = score_classifiers(dataset, splits, classifiers, 1, table="sample_sizes", protocol="random", n_samples=80)
+    rows += score_k_means(dataset, splits, 0, 1, table="alike", condition="jpeg 75", n_samples=80)
+    pair = ["real_a", "fake_a"], ["real_b", "fake_b"]
+    keys = {"table": "transfer", "train_sources": pair[0], "test_sources": pair[1]}
+    return dataset, rows + score_classifiers(dataset, source_splits(dataset, *pair, 0.2, 1, 0), classifiers, 1, **keys)
+
+
+def test_every_accuracy_can_be_computed_from_the_scores_file_again(tmp_path):
+    dataset, rows = scored_rows()
+    write_scores(tmp_path / "scores.csv.gz", rows)
+    with gzip.open(tmp_path / "scores.csv.gz", "rt", encoding="utf-8", newline="") as file:
+        lines = list(csv.DictReader(file))
+    label_of = {results.printable(path): ("real", "fake")[label] for path, label in zip(dataset.paths, dataset.labels)}
+    for row in rows_of(rows, "sample_sizes") + rows_of(rows, "alike") + rows_of(rows, "transfer"):
+        keys = {key: str(row.get(key) or "") for key in ("table", "protocol", "condition", "n_samples", "classifier")}
+        keys["train_sources"] = "+".join(row.get("train_sources", ()))
+        own = [line for line in lines if line | keys == line]
+        assert len(own) == sum(row["n_test"])
+        for number, (score, n_test) in enumerate(zip(row["scores"], row["n_test"], strict=True)):
+            split = [line for line in own if line["split"] == str(number)]
+            assert len(split) == len({line["path"] for line in split}) == n_test
+            assert np.mean([line["predicted"] == line["label"] for line in split]) == score
+            assert all(line["label"] == label_of[line["path"]] for line in split)
+            assert all((float(line["score"]) > 0) == (line["predicted"] == "fake") for line in split)
+    assert len(lines) == sum(sum(row["n_test"]) for row in rows if row["metric"] == "accuracy")
+    assert {line["test_sources"] for line in lines} == {"", "real_b+fake_b"}
+
+
+def test_the_same_scores_are_the_same_bytes_whenever_and_wherever_they_are_written(tmp_path, monkeypatch):
+    rows = scored_rows()[1]
+    write_scores(tmp_path / "first.csv.gz", rows)
+    monkeypatch.setattr("time.time", lambda: 1e9)
+    write_scores(tmp_path / "second.csv.gz", rows)
+    assert (tmp_path / "first.csv.gz").read_bytes() == (tmp_path / "second.csv.gz").read_bytes()
+    write_scores(tmp_path / "none.csv.gz", measured())  # rows without predictions
+    assert gzip.open(tmp_path / "none.csv.gz", "rt").read().count("\n") == 1
+
+
+def test_predictions_stand_in_the_scores_file_alone(write, tmp_path):
+    found, printed = write(scored_rows()[1])
+    assert all("predictions" not in row for row in found["rows"]) and "test_scores.csv.gz" in printed
+    assert gzip.open(tmp_path / "test_scores.csv.gz", "rt", encoding="utf-8").read().count("\n") > 100
 
 
 def test_the_csv_file_holds_the_rows_without_the_single_splits(tmp_path):
@@ -175,6 +245,13 @@ def test_the_papers_numbers_stand_under_ours_of_the_same_size_and_protocol():
         ["100", "paper", "", "100", "", "82"],
         ["50", "here", "4", "100.0 ± 0.0 (51–100)", "", ""],
     ]
+
+
+def test_all_of_the_papers_numbers_are_rows_where_no_measured_ones_are_named():
+    assert [(row["n_samples"], row["classifier"], row["protocol"], row["mean"]) for row in paper_rows(PAPER)] == [
+        (100, "svm_linear", "random", 1), (100, "k_means", "all_rows", 0.82), (20, "svm_linear", "random", 0.99)
+    ]  # fmt: skip
+    assert paper_rows(PAPER, []) == [] and [row["n_samples"] for row in paper_rows(PAPER, [{"n_samples": 20}])] == [20]
 
 
 def test_lines_stand_in_the_order_in_which_their_values_first_occur():

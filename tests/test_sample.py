@@ -19,9 +19,15 @@ from scipy.signal import convolve2d, correlate2d
 from deepfake_spectra.errors import ExperimentError
 from deepfake_spectra.files import REPOSITORY
 from deepfake_spectra.opencv import cv2
-from deepfake_spectra.sample import build, generators
+from deepfake_spectra.sample import build, generators, show
 from deepfake_spectra.sample import train as training
-from deepfake_spectra.sample.build import ALTERED_SOURCES, FAKE_SOURCES, PHOTOGRAPHS, REAL_SOURCES, photograph_of
+from deepfake_spectra.sample.build import (
+    ALTERED_SOURCES,
+    FAKE_SOURCES,
+    PHOTOGRAPHS,
+    REAL_SOURCES,
+    photograph_of,
+)
 from deepfake_spectra.sample.generators import generate, load_generator, resynthesise
 from deepfake_spectra.settings import run
 from deepfake_spectra.splits import held_out_rows
@@ -242,17 +248,17 @@ def test_a_photograph_gives_the_same_bytes_again(images, tmp_path):
 
 def test_figures_show_each_real_crop_above_its_fake_and_whom_it_is_owed_to(images, monkeypatch):
     monkeypatch.setattr(build, "IMAGES_DIR", images)
-    shown = build.shown_crops([path.relative_to(images).as_posix() for path in images.glob("*/*")])
+    shown = show.shown_crops([path.relative_to(images).as_posix() for path in images.glob("*/*")])
     rows = list(shown.values())
     assert list(shown) == [REAL_SOURCES[0], FAKE_SOURCES[0], REAL_SOURCES[1], FAKE_SOURCES[1]]
     for real, fake in (rows[:2], rows[2:]):
-        assert len(real) == len(fake) == len(build.SHOWN_PHOTOGRAPHS)
+        assert len(real) == len(fake) == len(show.SHOWN_PHOTOGRAPHS)
         assert all(correlation(*pair) > 0.6 for pair in zip(real, fake))  # of sky little more
-    assert "china, danielbuechele, CC BY 2.0" in build.credit() and "flower" not in build.credit()
+    assert "china, danielbuechele, CC BY 2.0" in show.credit() and "flower" not in show.credit()
 
 
-def test_every_photograph_is_credited_in_the_readme():
-    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+def test_every_photograph_is_credited_in_the_docs():
+    readme = (REPOSITORY / "docs/data.md").read_text(encoding="utf-8")
     for photo in PHOTOGRAPHS:
         assert photo.name in readme and photo.author in readme
 

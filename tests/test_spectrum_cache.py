@@ -1,5 +1,6 @@
 """Spectra on disk: never computed twice, never mixed up, never half a file, and never seen in the numbers."""
 
+import hashlib
 import os
 import re
 import shutil
@@ -48,6 +49,21 @@ def test_a_second_run_computes_nothing_and_gives_the_same(load, said, monkeypatc
     assert said() == (0, 24, "") and same(first, load(cache="other"))
     monkeypatch.setattr(image_spectra, "_measure_file", None)
     assert same(load(), first) and said() == (24, 0, "")
+
+
+def test_the_digest_of_each_file_is_its_sha256_also_out_of_the_cache(load, said, two_sources, monkeypatch):
+    def expected(dataset):
+        return [hashlib.sha256((two_sources / path).read_bytes()).hexdigest() for path in dataset.paths]
+
+    first = load()
+    assert first.digests == expected(first) and len(set(first.digests)) == 24
+    rewrite(two_sources / "real/003.png")
+    again = load()
+    assert again.digests == expected(again) != first.digests
+    monkeypatch.setattr(image_spectra, "_measure_file", None)
+    assert load().digests == again.digests and said() == (24, 0, "")
+    assert load(n_samples=8).digests == expected(load(n_samples=8))
+    assert again.of_rows([5, 2]).digests == [again.digests[5], again.digests[2]]
 
 
 def test_a_folder_that_was_moved_and_renamed_is_not_computed_again(load, said, two_sources, tmp_path):

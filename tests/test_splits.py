@@ -5,7 +5,14 @@ import pytest
 from datasets import SOURCES, make_dataset
 
 from deepfake_spectra.dataset import FAKE, REAL
-from deepfake_spectra.splits import equal_split, held_out_identities, held_out_rows, random_splits, source_splits
+from deepfake_spectra.splits import (
+    equal_split,
+    held_out_identities,
+    held_out_rows,
+    leave_one_part_out,
+    random_splits,
+    source_splits,
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("share", [0.01, 0.2, 0.5, 0.99])
@@ -143,3 +150,52 @@ def test_where_everybody_is_linked_to_everybody_no_split_by_identity_is_found(n_
     labels, identities = ring_of_fakes(n_people, steps)
     with pytest.raises(ValueError, match="no draw of identities"):
         held_out_identities(labels, identities, 0.2, 0)
+
+
+# --- splits by closed parts
+
+
+def parts_of(shown):
+    """Return the tested rows of each split, after a look at both sides of it; a row is a text of one-letter people."""
+    identities = [frozenset(people) for people in shown]
+    splits = leave_one_part_out(identities)
+    for may_train, may_test in splits:
+        assert may_train.dtype == may_test.dtype == bool and np.array_equal(may_train, ~may_test) and may_test.any()
+        trained, tested = (
+            set().union(*(identities[row] for row in np.flatnonzero(side))) for side in (may_train, may_test)
+        )
+        assert trained.isdisjoint(tested)
+    assert np.sum([may_test for _, may_test in splits], axis=0).tolist() == [1] * len(shown)  # each row once
+    return {" ".join(shown[row] for row in np.flatnonzero(may_test)) for _, may_test in splits}
+
+
+@pytest.mark.parametrize(
+    "shown, parts",
+    [
+        ("a b ab c d cd", {"a b ab", "c d cd"}),
+        ("cd ab dc ba a c", {"cd dc c", "ab ba a"}),  # whichever of the two is named first
+        ("ab cd ef", {"ab", "cd", "ef"}),
+        ("a b c", {"a", "b", "c"}),
+        ("ab bc cd xy", {"ab bc cd", "xy"}),  # a chain: a and d never meet
+        ("ad bc ab xz zy", {"ad bc ab", "xz zy"}),
+        ("az mz bm cd", {"az mz bm", "cd"}),
+        ("abc bx x de", {"abc bx x", "de"}),  # three people in one: b stands neither first nor last
+        ("ab ab a b b cd", {"ab ab a b b", "cd"}),
+        ("ab bc ca", {"ab bc ca"}),
+    ],
+)
+def test_parts_are_the_people_that_videos_link_and_each_is_tested_on_once(shown, parts):
+    assert parts_of(shown.split()) == parts
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_parts_of_a_random_graph_are_those_of_a_slow_search(seed):
+    random = np.random.default_rng(seed)
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    shown = ["".join(random.choice(list(letters), random.integers(1, 3), replace=False)) for _ in range(18)]
+    parts = [set(people) for people in shown]
+    while touching := [(i, j) for i in range(len(parts)) for j in range(i) if parts[i] & parts[j]]:
+        i, j = touching[0]
+        parts[j] |= parts.pop(i)
+    assert parts_of(shown) == {" ".join(own for own in shown if set(own) <= part) for part in parts}
+    assert 1 < len(parts) < 18

@@ -18,11 +18,20 @@ from pictures import by_opencv, picture, write_source
 from safetensors import safe_open
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC
+from sklearn.tree import DecisionTreeClassifier
 
 import train_celeba
 from deepfake_spectra.alterations import alter
+from deepfake_spectra.controls import half_altered
 from deepfake_spectra.dataset import (
-    BUILT_IN_SAMPLE, FAKE, IMAGES, PUBLISHED_FEATURES, REAL, Feature, ImageFolder, SpectrumDataset
+    BUILT_IN_SAMPLE,
+    FAKE,
+    IMAGES,
+    PUBLISHED_FEATURES,
+    REAL,
+    Feature,
+    ImageFolder,
+    SpectrumDataset,
 )  # fmt: skip
 from deepfake_spectra.image_files import read_gray
 from deepfake_spectra.image_spectra import load_spectra
@@ -31,11 +40,19 @@ from deepfake_spectra.results import ROW_KEYS
 from deepfake_spectra.sample.build import photograph_of
 from deepfake_spectra.settings import read_settings
 from deepfake_spectra.splits import random_splits
-from radial_spectrum import normalise_by_first, radial_spectrum, resample_spectrum
+from radial_spectrum import (
+    log_power_plane,
+    normalise_by_first,
+    radial_spectrum,
+    resample_spectrum,
+)
 
 CLASSIFIERS = ("svm_linear", "svm_rbf", "svm_poly", "logistic_regression")
+CONVENTIONS = ("published", "published_2019", "centred")
 FAST = ("--n-splits", 1, "--fakes-altered", "blur 2", "--both-altered")
-OUTPUTS = ["accuracy.csv", "accuracy.md", "files.txt", "results.json", "spectrum.png"]
+FIGURES = ("centres", "control", "spectrum")
+OUTPUTS = ["accuracy.csv", "accuracy.md", "files.txt", "results.json", "scores.csv.gz"]
+OUTPUTS += [f"{name}.{ending}" for name in FIGURES for ending in ("png", "pdf")]
 
 # PAPER.md, per cent at 2000 images: the linear SVM, RBF, polynomial, logistic regression, k-means
 PAPER = ("100", "", "", "100", "96")
@@ -91,7 +108,8 @@ def test_the_constants_are_the_papers():
     assert settings | {
         "sample_sizes": (2000,), "test_share": 0.2, "n_splits": 10, "svm_c": 1.0, "rbf_c": 6.37, "rbf_gamma": 0.86,
         "poly_gamma": "auto", "logistic_max_iter": 1000, "convention": "published", "precision": "float64",
-        "n_bins": 80, "data_dir": None, "published_features": None, "real_sources": ("img_align_celeba",),
+        "n_bins": 80, "data_dir": None, "published_features": None, "released_features": None,
+        "real_sources": ("img_align_celeba",),
         "fake_sources": ("dataset_celebA",), "fakes_altered": ("crop 104x128", "resize 178x218", "jpeg 50", "blur 0.5"),
         "both_altered": ("crop 128x128", "crop 128x128 + jpeg 75", "crop 128x128 + jpeg 50"),
     } == settings  # fmt: skip
@@ -115,7 +133,10 @@ def test_the_classifiers_are_the_papers_and_follow_their_settings(
 
     monkeypatch.setattr(train_celeba, "score_classifiers", note)
     train("--data-dir", few, "--sample-sizes", 48, *FAST, *flags)
-    assert len(given) == 4  # the table, untouched, altered, as they are
+    stumps = [classifiers["tenth_value"] for classifiers in given if "tenth_value" in classifiers]
+    assert [stump.max_depth for stump in stumps] == [1] * 3  # one threshold
+    given = [classifiers for classifiers in given if "tenth_value" not in classifiers]
+    assert len(given) == 4 + 3  # the table, untouched, altered, as they are; three conventions
     for classifiers in given:
         linear, rbf, poly, logistic = classifiers.values()
         assert tuple(classifiers) == CLASSIFIERS and all(isinstance(svm, SVC) for svm in (linear, rbf, poly))
@@ -207,14 +228,16 @@ def test_features_run_without_an_image(train, drawn, tmp_path):
     flags = ("--sample-sizes", 40, "--n-splits", 2, "--output-dir", tmp_path / "plots")
     printed = train("--published-features", tmp_path / "features.pkl", *flags)
     folder = tmp_path / "plots/published_features"
-    assert "# CelebA experiment on the authors' features\n" in printed
+    assert "# CelebA experiment, 60 images on the authors' features\n" in printed
     assert "60 spectra of 80 values: fake 30, real 30." in printed and "headers" not in printed
+    assert "centres_figure" not in drawn and "Where the rings stand" not in printed
     assert "controls left out: they need images, the authors' features have none" in printed
     results = results_of(folder, "celeba")
     assert {row["table"] for row in results["rows"]} == {"sample_sizes"}
     assert rows_where(results, classifier="svm_linear", metric="recall_fake")[0]["scores"] == [1, 1]
     assert drawn["spectrum_figure"][2][40:].max() < 0 and "control_figure" not in drawn
-    assert "celeba_control.png" not in printed and not list(tmp_path.rglob("*.safetensors"))
+    assert "celeba_control.png" not in printed and "celeba_centres.png" not in printed
+    assert not list(tmp_path.rglob("*.safetensors"))
 
 
 # --- a run on images of two sizes
@@ -229,20 +252,24 @@ def first_run(clone, few, tmp_path_factory):
     return folder, run_script(clone, "--data-dir", few, *flags)
 
 
-def test_a_run_writes_two_figures_and_four_files_and_says_so(first_run):
+def test_a_run_writes_its_files_and_says_so(first_run):
     folder, printed = first_run
     found = sorted(path.name for path in folder.iterdir())
-    assert found == sorted(f"celeba_{name}" for name in (*OUTPUTS, "control.png"))
+    assert found == sorted(f"celeba_{name}" for name in OUTPUTS)
     [said] = [line for line in printed.splitlines() if line.startswith("written into ")]
-    assert sorted(said.rpartition(": ")[2].split(", ")) == found
-    for name in "control", "spectrum":
+    assert sorted(said.rpartition(": ")[2].split(", ")) == [name for name in found if not name.endswith(".pdf")]
+    for name in FIGURES:
         assert cv2.imread(str(folder / f"celeba_{name}.png")).shape[1] == 2160  # two columns at 300 dpi
     text = (folder / "celeba_accuracy.md").read_text(encoding="utf-8")
-    assert text.startswith("# CelebA experiment\n") and text in printed
+    assert text.startswith("# CelebA experiment, 48 images\n") and text in printed
     assert re.findall(r"^(Control \d|Table \d)\.", text, re.MULTILINE) == ["Control 1", "Control 2", "Table 1"]
+    lines = table_lines(text, "Where the rings stand")
+    assert lines[0][:3] == ["convention", "samples", "tested"]
+    assert lines[0][-1] == "one threshold on the 10th value"
+    assert [line[:3] for line in lines[1:]] == [[convention, "48", "12"] for convention in CONVENTIONS]
 
 
-def test_rows_are_those_of_the_table_and_of_two_controls(first_run):
+def test_rows_are_those_of_the_table_of_two_controls_and_of_three_centres(first_run):
     results = results_of(first_run[0], "celeba")
     rows = results["rows"]
     assert results["built_in_sample"] is False and all(list(row) == list(ROW_KEYS) for row in rows)
@@ -261,6 +288,10 @@ def test_rows_are_those_of_the_table_and_of_two_controls(first_run):
         ("alike", 48, 12, ("as they are", "crop 30x30 + jpeg 75")),
     ):
         expected |= {(name, condition, n, n_test, *column) for condition in conditions for column in every}
+    columns = [*every, ("k_means", "held_out"), ("tenth_value", "random")]
+    for convention in CONVENTIONS:
+        expected |= {("centre", convention, 48, 12, *column) for column in columns}
+        expected |= {("centre", convention, 48, 48, "k_means", "all_rows")}
     assert measured == expected and len(rows) == 7 * len(expected) and {len(row["n_test"]) for row in rows} == {2, 2}
     with (first_run[0] / "celeba_accuracy.csv").open(newline="", encoding="utf-8") as file:
         lines = [(line["condition"], line["metric"], line["mean"]) for line in csv.DictReader(file)]
@@ -289,20 +320,21 @@ def test_another_process_and_the_cache_give_the_same_numbers(train, few, first_r
     for computed in 24, 0:
         printed = train("--data-dir", few, *flags)
         n_computed = [int(n) for n in re.findall(r"^spectra: .* (\d+) computed", printed, re.MULTILINE)]
-        assert n_computed == ([48, 0, 48, 48, 48] if computed else [0] * 5)  # the untouched are those of the table
+        assert n_computed == ([48] * 4 + [0, 48, 48] if computed else [0] * 7)  # published: those of the table
         assert results_of(tmp_path, "celeba")["rows"] == results_of(first_run[0], "celeba")["rows"]
 
 
 def test_the_figures_are_of_the_svm_and_of_the_controls(train, drawn, few, tmp_path):
     printed = train("--data-dir", few, "--sample-sizes", 48, "--svm-c", 30, *FAST, "--output-dir", tmp_path)
     path, dataset, weights, classifier, title = drawn["spectrum_figure"]
-    assert (path, classifier, title) == (tmp_path / "celeba_spectrum.png", "Linear SVM", "CelebA experiment")
+    assert (path, classifier, title) == (tmp_path / "celeba_spectrum.png", "Linear SVM", "CelebA experiment, 48 images")
     assert dataset.feature == PAPER_FEATURE and set(dataset.sources[dataset.labels == FAKE]) == {"dataset_celebA"}
     fitted = SVC(kernel="linear", C=30).fit(dataset.spectra, dataset.labels)
     np.testing.assert_allclose(weights, fitted.coef_[0] * dataset.spectra.std(axis=0))
     assert weights[40:].mean() < 0  # smooth speaks for fake
     path, rows, tables, title = drawn["control_figure"]
-    assert (path, tables, title) == (tmp_path / "celeba_control.png", ("control", "alike"), "CelebA experiment")
+    assert path == tmp_path / "celeba_control.png" and title == "CelebA experiment, 48 images"
+    assert list(tables) == ["control", "alike"]
     assert [row["scores"] for row in rows] == [row["scores"] for row in results_of(tmp_path, "celeba")["rows"]]
     file = tmp_path / "repository/data/spectra/celeba.safetensors"
     assert f"{file}: the spectra of this run, for detect_fakes.py" in printed
@@ -328,9 +360,11 @@ def test_feature_and_seed_are_those_of_the_settings_in_the_controls_too(train, f
     monkeypatch.setattr(train_celeba, "random_splits", note_seed)
     flags = ("--convention", "centred", "--precision", "float32", "--n-bins", 20, "--both-altered", "crop 30x30")
     train("--data-dir", few, "--sample-sizes", 48, *FAST[:-1], *flags, "--seed", 5)
+    states = [("centred", alteration) for alteration in ("", "blur 2", "crop 30x30")]
+    states += [(convention, "") for convention in CONVENTIONS]
     assert seeds == {("draw", 5), ("splits", 5)} and asked == [
-        Feature("centred", "none", "float32", alteration, n_bins=20, normalise=True)
-        for alteration in ("", "", "blur 2", "crop 30x30")
+        Feature(convention, "none", "float32", alteration, n_bins=20, normalise=True)
+        for convention, alteration in states
     ]
 
 
@@ -343,8 +377,8 @@ def test_a_further_classifier_is_one_line(call, drawn, few, tmp_path, monkeypatc
     monkeypatch.syspath_prepend(tmp_path)
     done = call("celeba_with_forest", "--data-dir", few, "--sample-sizes", 48, *FAST, "--output-dir", tmp_path)
     assert (done.status, done.err) == (0, "")
-    for heading in "Table 1.", "Control 1.", "Control 2.":
-        assert "random forest" in table_lines(done.out, heading)[0]
+    for heading in "Table 1.", "Control 1.", "Control 2.", "Where the rings stand":
+        assert "random_forest" in table_lines(done.out, heading)[0]
     results = results_of(tmp_path, "celeba")
     assert accuracies(results, "sample_sizes")[None]["random_forest"] > 0.8
     assert accuracies(results, "control")["blur 2"]["random_forest"] > 0.8
@@ -359,7 +393,7 @@ def test_the_sample_is_called_one_and_split_by_photograph_in_every_table(train, 
     folder = tmp_path / "plots/built_in_sample"
     assert printed.startswith("data/celeba is not there: running on the built-in sample")
     text = (folder / "celeba_accuracy.md").read_text(encoding="utf-8")
-    assert text.startswith("# CelebA experiment on the built-in sample: no reproduction of the paper\n")
+    assert text.startswith("# CelebA experiment, 292 images on the built-in sample: no reproduction of the paper\n")
     assert "paper |" not in text and "notebook" not in text and text in printed
     assert list((tmp_path / "plots").iterdir()) == [folder]  # a real result is never overwritten
     assert [path.name for path in tmp_path.rglob("*.safetensors")] == ["built_in_sample_celeba.safetensors"]
@@ -369,15 +403,18 @@ def test_the_sample_is_called_one_and_split_by_photograph_in_every_table(train, 
     fitted = [row for row in results["rows"] if row["classifier"] in CLASSIFIERS]
     assert {row["protocol"] for row in fitted} == {"by_photograph"}
     assert all(max(row["n_test_groups"]) == 2 for row in fitted)  # photographs, not crops
-    assert printed.count("no photograph on both sides") == 3
+    assert printed.count("no photograph on both sides") == 4
+    assert not list(tmp_path.rglob("celeba_centres*"))  # its images are square
     untouched = accuracies(results, "control")["untouched"]
     assert 0.3 < np.mean(list(untouched.values())) < 0.65
 
-    paths = (folder / "celeba_files.txt").read_text(encoding="utf-8").splitlines()
+    lines = (folder / "celeba_files.txt").read_text(encoding="utf-8").splitlines()
+    paths = [line.partition("  ")[2] for line in lines]
     labels = np.array([REAL if path.startswith("photographs") else FAKE for path in paths])
     sources, photographs = [path.split("/")[0] for path in paths], list(map(photograph_of, paths))
     dataset = make_dataset(np.zeros((len(paths), 2)), labels, sources, photographs)
-    control = train_celeba.fakes_half_altered(dataset, lambda _: dataset, "")
+    fakes = dataset.of_sources(dataset.sources_of(FAKE))
+    control = half_altered(fakes, fakes)
     for split in random_splits(control, len(control), 0.2, 5, 0):
         assert set(control.groups[split.train]).isdisjoint(control.groups[split.test])
 
@@ -391,9 +428,16 @@ def load(few, tmp_path):
     return partial(load_spectra, ImageFolder(few, PAPER_SOURCES, tmp_path / "cache"), n_samples=48)
 
 
+def control_of(load, alteration):
+    """Return the control of the fakes in which every second one is altered."""
+    settings = read_settings("train_celeba", ["--fakes-altered", alteration, "--both-altered"])
+    given = train_celeba.controls(load(PAPER_FEATURE), load, settings)
+    return next(control for table, condition, control in given if condition == alteration)
+
+
 @pytest.mark.parametrize("alteration", ["crop 30x40", "resize 44x54", "jpeg 50", "blur 0.5", "crop 30x30 + jpeg 75"])
 def test_every_second_fake_is_altered_as_the_condition_says(few, load, alteration):
-    control = train_celeba.fakes_half_altered(load(PAPER_FEATURE), load, alteration)
+    control = control_of(load, alteration)
     assert len(control) == 24 and all(path.startswith("dataset_celebA/") for path in control.paths)
     for row, path in enumerate(control.paths):
         gray = read_gray(few / path).gray
@@ -410,7 +454,7 @@ def test_a_fake_of_which_an_alteration_leaves_nothing_is_left_out_and_named(few,
     blank_inside[12:28, 12:28] = 7
     (tmp_path / "faces/dataset_celebA/005.png").write_bytes(by_opencv(blank_inside))
     load = partial(load_spectra, ImageFolder(tmp_path / "faces", PAPER_SOURCES, tmp_path / "cache"), max_unreadable=0.1)
-    control = train_celeba.fakes_half_altered(load(PAPER_FEATURE), load, "crop 16x16")
+    control = control_of(load, "crop 16x16")
     assert len(control) == 23 and "dataset_celebA/005.png" not in control.paths
     for row, path in enumerate(control.paths):  # the others' spectra are still their own
         gray = read_gray(tmp_path / "faces" / path).gray
@@ -445,6 +489,82 @@ def test_controls_need_four_fakes(train, few, tmp_path):
         assert ("controls left out: found 3 fakes, need 4" in printed) == said == ("Control 1." not in printed)
         assert ("celeba_control.png" in printed) != said
         assert bool(rows_where(results_of(tmp_path, "celeba"), table="control")) != said
+
+
+# --- where the rings stand
+
+
+def centre_rows(results, **keys):
+    """Return {(classifier, protocol): row of accuracy} of one convention."""
+    rows = rows_where(results, table="centre", metric="accuracy", **keys)
+    return {(row["classifier"], row["protocol"]): row for row in rows}
+
+
+def test_each_convention_is_measured_on_its_own_spectra(first_run, few):
+    results = results_of(first_run[0], "celeba")
+    paths = [line.split("  ")[1] for line in (first_run[0] / "celeba_files.txt").read_text().splitlines()]
+    labels = np.array([FAKE if path.startswith("dataset") else REAL for path in paths])
+    for convention in CONVENTIONS:
+        spectra = [radial_spectrum(read_gray(few / path).gray, convention) for path in paths]
+        spectra = normalise_by_first(np.array([resample_spectrum(spectrum, 80) for spectrum in spectra]))
+        dataset = make_dataset(spectra, labels, groups=paths)
+        rows = centre_rows(results, condition=convention)
+        for name, estimator, columns in (
+            ("svm_linear", SVC(kernel="linear"), spectra),
+            ("tenth_value", DecisionTreeClassifier(max_depth=1), spectra[:, [9]]),
+        ):
+            expected = [
+                estimator.fit(columns[split.train], labels[split.train]).score(columns[split.test], labels[split.test])
+                for split in random_splits(dataset, 48, 0.25, 2, 0)
+            ]
+            assert rows[name, "random"]["scores"] == pytest.approx(expected), (convention, name)
+    of_table = accuracies(results, "sample_sizes")[None]["svm_linear"]
+    assert centre_rows(results, condition="published")["svm_linear", "random"]["mean"] == of_table
+
+
+def test_on_squares_the_centre_of_2019_is_the_right_one(train, drawn, tmp_path):
+    write_source(tmp_path / "faces/img_align_celeba", 12, (44, 44))
+    write_source(tmp_path / "faces/dataset_celebA", 12, (40, 40), first_seed=100, blur=1.2)
+    (tmp_path / "plots").mkdir()
+    for ending in "png", "pdf":
+        (tmp_path / f"plots/celeba_centres.{ending}").write_text("of an older run")
+    flags = ("--sample-sizes", 24, *FAST, "--n-splits", 3, "--output-dir", tmp_path / "plots")
+    printed = train("--data-dir", tmp_path / "faces", *flags)
+    results = results_of(tmp_path / "plots", "celeba")
+    rows = {convention: rows_where(results, table="centre", condition=convention) for convention in CONVENTIONS}
+    assert rows["published"] == [row | {"condition": "published"} for row in rows["published_2019"]]
+    assert rows["published"] != [row | {"condition": "published"} for row in rows["centred"]]
+    assert "centres_figure" not in drawn and "celeba_centres" not in printed
+    assert not list((tmp_path / "plots").glob("celeba_centres*"))
+
+
+def test_on_images_more_than_twice_as_wide_as_high_there_is_no_centre_of_2019(train, drawn, tmp_path):
+    write_source(tmp_path / "faces/img_align_celeba", 6, (40, 81))
+    write_source(tmp_path / "faces/dataset_celebA", 6, (40, 40), first_seed=100)
+    train("--data-dir", tmp_path / "faces", "--sample-sizes", 12, *FAST, "--output-dir", tmp_path)
+    rows = rows_where(results_of(tmp_path, "celeba"), table="centre")
+    assert {row["condition"] for row in rows} == {"published", "centred"} and "centres_figure" not in drawn
+
+
+@pytest.mark.parametrize("flags", [(), ("--convention", "centred")])
+def test_the_centres_are_drawn_with_their_own_curves_and_the_released_one(train, drawn, few, tmp_path, flags):
+    spectra = np.random.default_rng(0).normal(0.5, 0.01, (20, 80))
+    spectra[:, 0] = 1
+    released = {"data": spectra, "label": np.repeat([1.0, 0.0], 10)}  # fakes are called 1
+    (tmp_path / "released.pkl").write_bytes(pickle.dumps(released, protocol=2))
+    flags += ("--released-features", tmp_path / "released.pkl", "--output-dir", tmp_path)
+    train("--data-dir", few, "--sample-sizes", 48, *FAST, *flags)
+    path, plane, curves, centres, title = drawn["centres_figure"]
+    reals = [cv2.imread(str(file), cv2.IMREAD_GRAYSCALE) for file in sorted((few / "img_align_celeba").iterdir())]
+    assert plane == pytest.approx(np.mean([log_power_plane(gray) for gray in reals], axis=0))
+    assert centres == {"right centre (published)": (21.5, 26.5), "the authors' of 2019": (21.5, 21.5)}
+    assert list(curves) == [*centres, "released by the authors"]
+    for name, convention in zip(centres, CONVENTIONS):
+        rows = [normalise_by_first(resample_spectrum(radial_spectrum(gray, convention), 80)) for gray in reals]
+        assert curves[name] == pytest.approx(np.mean(rows, axis=0))
+    assert curves["released by the authors"] == pytest.approx(spectra[10:].mean(axis=0))
+    assert path == tmp_path / "celeba_centres.png"
+    assert title == "CelebA experiment, 48 images: 24 reals, rings around two centres"
 
 
 # --- what is wrong is said in one sentence

@@ -257,9 +257,7 @@ def test_the_figures_are_given_what_they_say(train, tmp_path, drawn):
         for frames, videos, own in zip(*curves, expected, strict=True):
             assert np.array_equal(frames.rows, own.rows) and np.array_equal(frames.labels, dataset.labels[own.rows])
             assert frames.scores == pytest.approx(own.scores)
-            means = {
-                group: own.scores[dataset.groups[own.rows] == group].mean() for group in dataset.groups[own.rows]
-            }
+            means = {group: own.scores[dataset.groups[own.rows] == group].mean() for group in dataset.groups[own.rows]}
             assert videos.scores == pytest.approx([means[group] for group in sorted(means)])
     _, shown, weights, classifier_name, _ = drawn["spectrum_figure"]
     assert classifier_name == "Logistic regression" and np.array_equal(shown.spectra, dataset.spectra)

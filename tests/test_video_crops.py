@@ -15,7 +15,13 @@ from deepfake_spectra.errors import ExperimentError
 from deepfake_spectra.face_crops import detect_faces
 from deepfake_spectra.opencv import cv2
 from deepfake_spectra.video_crops import (
-    CropOptions, CropRow, extract_videos, identities, list_videos, read_index, write_index,
+    CropOptions,
+    CropRow,
+    extract_videos,
+    identities,
+    list_videos,
+    read_index,
+    write_index,
 )  # fmt: skip
 
 CENTRE = CropOptions(face_detector="centre")

@@ -7,11 +7,28 @@ from sklearn.linear_model import LogisticRegression
 
 from deepfake_spectra import video_frames
 from deepfake_spectra.classification import score_classifiers
-from deepfake_spectra.dataset import BUILT_IN_SAMPLE, FAKE, PUBLISHED_FEATURES, REAL, Feature, Split
+from deepfake_spectra.dataset import (
+    BUILT_IN_SAMPLE,
+    FAKE,
+    PUBLISHED_FEATURES,
+    REAL,
+    Feature,
+    Split,
+)
 from deepfake_spectra.errors import ExperimentError, UsageError
 from deepfake_spectra.video_frames import (
-    by_class, compression, find_frames, first_identities, frame_splits, load_frames, manipulation, protocol_sides,
-    published_frames, reals_beside, transfer_splits, video_splits,
+    by_class,
+    compression,
+    find_frames,
+    first_identities,
+    frame_splits,
+    load_frames,
+    manipulation,
+    protocol_sides,
+    published_frames,
+    reals_beside,
+    transfer_splits,
+    video_splits,
 )  # fmt: skip
 
 FEATURE = Feature(crop="centre_third", n_bins=12, normalise=True)
@@ -77,6 +94,45 @@ def test_the_share_of_frames_left_out_by_identity_is_said():
     _, sentences = protocol_sides(make_frames(videos, n_frames=3), 0.2, 2, 0)
     assert len(sentences) == 1 and sentences[0].startswith("by identity, 22 % of the frames are left out")
     # 4 of 18 videos: 2 methods, 2 ends of the arc that is tested on
+
+
+def pairs_of_people(n_pairs, more=()):
+    """Return the videos of pairs as FaceForensics++ has them: two reals, and a fake each way."""
+    videos = [f"real/youtube_c23/{number:03}.mp4" for number in range(2 * n_pairs)]
+    for first in range(0, 2 * n_pairs, 2):
+        videos += [f"fake/Deepfakes_c23/{a:03}_{b:03}.mp4" for a, b in ((first, first + 1), (first + 1, first))]
+    return [*videos, *more]
+
+
+@pytest.mark.parametrize("seed", [0, 7])
+@pytest.mark.parametrize("n_pairs, n_splits", [(3, 3), (3, 10), (10, 10)])
+def test_groups_of_people_that_share_no_video_are_tested_on_once_each(n_pairs, n_splits, seed):
+    dataset = make_frames(pairs_of_people(n_pairs), n_frames=2)
+    sides, sentences = protocol_sides(dataset, 0.2, n_splits, seed)
+    parts = sides["by_identity"]
+    assert len(parts) == n_pairs and len(sides["by_video"]) == len(sides["random"]) == n_splits
+    assert sentences == [f"by identity: {n_pairs} groups of people share no video; each of them is tested on once"]
+    for may_train, may_test in parts:
+        tested = set().union(*(dataset.identities[row] for row in np.flatnonzero(may_test)))
+        assert np.array_equal(may_train, ~may_test) and len(tested) == 2 and np.count_nonzero(may_test) == 8
+    assert np.sum([may_test for _, may_test in parts], axis=0).tolist() == [1] * len(dataset)
+
+
+@pytest.mark.parametrize(
+    "videos, n_splits",
+    [
+        (pairs_of_people(4), 3),  # more parts than splits
+        (pairs_of_people(3, ["real/youtube_c23/900.mp4"]), 10),  # a part without a fake
+        (pairs_of_people(3, ["fake/Deepfakes_c23/900_901.mp4"]), 10),  # a part without a real
+    ],
+)
+def test_where_groups_of_people_are_no_splits_people_are_drawn(videos, n_splits):
+    dataset = make_frames(videos, n_frames=4)
+    sides, [sentence] = protocol_sides(dataset, 0.2, n_splits, 0)
+    assert sentence.startswith("by identity, ") and len(sides["by_identity"]) == n_splits
+    for *_, splits in frame_splits(dataset, sides, [40], **DRAW):
+        for side in (side for split in splits for side in split):
+            assert set(dataset.labels[side]) == {REAL, FAKE}
 
 
 @pytest.mark.parametrize(
@@ -149,9 +205,7 @@ def test_each_split_has_the_next_seed():
 def test_the_seed_draws_the_frames_too():
     dataset = make_frames(PLAIN)
     sides, _ = protocol_sides(dataset, 0.2, 1, 0)
-    one, two = (
-        next(frame_splits(dataset, sides, [20], test_share=0.2, seed=seed))[2][0].train for seed in (0, 1)
-    )
+    one, two = (next(frame_splits(dataset, sides, [20], test_share=0.2, seed=seed))[2][0].train for seed in (0, 1))
     assert not np.array_equal(one, two)
 
 
@@ -164,7 +218,7 @@ def test_a_transfer_changes_the_manipulation_or_the_compression_but_not_both():
     found = list(transfer_splits(dataset, sides, 40, **DRAW))
     assert {(*trained, *tested) for _, trained, tested, _ in found} == {
         (f"real/youtube_{a[-3:]}", f"fake/{a}", f"real/youtube_{b[-3:]}", f"fake/{b}")
-        for a in fakes for b in fakes if a != b and {a, b} != {"Deepfakes_c40", "FaceSwap_c23"}
+        for a in fakes for b in fakes if {a, b} != {"Deepfakes_c40", "FaceSwap_c23"}
     }  # fmt: skip
     for protocol, trained, tested, splits in found:
         assert protocol == "by_identity" and 1 <= len(splits) <= 3

@@ -35,14 +35,27 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from deepfake_spectra.classification import score_classifiers, score_k_means
-from deepfake_spectra.dataset import BUILT_IN_SAMPLE, FAKE, REAL, Feature, SpectrumDataset
+from deepfake_spectra.dataset import (
+    BUILT_IN_SAMPLE,
+    FAKE,
+    REAL,
+    Feature,
+    SpectrumDataset,
+)
 from deepfake_spectra.errors import ExperimentError, UnreadableImage
 from deepfake_spectra.files import display_path, whole_file
 from deepfake_spectra.image_spectra import measure_spectrum
 from deepfake_spectra.parallel import in_threads
 from deepfake_spectra.results import result_table, rows_of, write_results
 from deepfake_spectra.sample.build import (
-    ALTERED_SOURCES, FAKE_SOURCES, PHOTOGRAPHS, STORED_AS_JPEG, altered, crops, load_photograph, photograph_of,
+    ALTERED_SOURCES,
+    FAKE_SOURCES,
+    PHOTOGRAPHS,
+    STORED_AS_JPEG,
+    altered,
+    crops,
+    load_photograph,
+    photograph_of,
 )  # fmt: skip
 from deepfake_spectra.sample.generators import forward, load_generator, resynthesise
 from deepfake_spectra.settings import read_settings, run, settings_record
