@@ -29,7 +29,7 @@ from tqdm import tqdm
 
 from deepfake_spectra.dataset import Feature
 from deepfake_spectra.errors import ExperimentError, UnreadableImage, UsageError
-from deepfake_spectra.files import REPOSITORY, display_path, write_text
+from deepfake_spectra.files import display_path, repository_path, write_text
 from deepfake_spectra.image_files import list_images, read_gray
 from deepfake_spectra.image_spectra import measure_spectrum
 from deepfake_spectra.opencv import cv2
@@ -181,7 +181,7 @@ def speed_table(speeds):
 def circumstances(paths, settings):
     """Return what was measured, and on what."""
     made = f"made by the script (1/f noise in colour, JPEG quality {settings.jpeg_quality})"
-    origin = made if settings.images_dir is None else f"from {os.path.relpath(settings.images_dir, REPOSITORY)}"
+    origin = made if settings.images_dir is None else f"from {repository_path(settings.images_dir)}"
     sizes = sorted({"{1}x{0}".format(*decode(path).shape) for path in paths})
     more = f" and {len(sizes) - 3} other sizes" if len(sizes) > 3 else ""
     kilobytes = np.mean([path.stat().st_size for path in paths]) / 1000

@@ -4,9 +4,10 @@ Reproduces the low-resolution experiment of Durall et al. (arXiv 1911.00686): 10
 JPEG) against 1000 GAN faces of the authors (128x128 JPEG), 80 spectrum values each, divided by the first. The paper
 reports 100 % for the SVM and logistic regression and 96 % for k-means at 2000 images.
 
-Real and fake differ in size here. So two controls stand beside the table: fakes against fakes, half of them cropped,
-scaled, compressed or blurred (there is nothing fake to find), and reals against fakes after both went through the same
-crop and the same compression (what is left of the 100 %).
+The released features of the reals stand around a wrong centre, which squares do not notice: so the table comes by that
+centre, by the right one, and by one on DC. Real and fake also differ in size. So controls stand beside it: one class
+against itself, half of it cropped, scaled, compressed, blurred, or around the wrong centre (there is nothing fake to
+find), and reals against fakes after both went through the same crop and compression (what is left of the 100 %).
 
     python train_celeba.py                                              # data/celeba, else the built-in sample
     python train_celeba.py --data-dir DIR --real-sources A --fake-sources B
@@ -15,9 +16,9 @@ crop and the same compression (what is left of the 100 %).
 On celeba_low_1000.pkl, 400 a test: SVM 99.9 % (linear), 100 % (RBF), 98.7 % (polynomial), logistic regression 99.8 %,
 k-means 96.4 %.
 
-Writes plots/celeba_spectrum.png, _control.png, _accuracy.md, _accuracy.csv, _results.json and _files.txt, for the
-sample into plots/built_in_sample/; and the spectra for detect_fakes.py, data/spectra/celeba.safetensors or
-built_in_sample_celeba.safetensors.
+Writes plots/celeba_spectrum, _control and _centres (.png and .pdf), _accuracy.md, _accuracy.csv, _results.json,
+_scores.csv.gz and _files.txt, for the sample into plots/built_in_sample/; and the spectra for detect_fakes.py,
+data/spectra/celeba.safetensors or built_in_sample_celeba.safetensors.
 """
 
 from dataclasses import replace
@@ -37,7 +38,6 @@ from deepfake_spectra.classification import (
 from deepfake_spectra.controls import half_altered
 from deepfake_spectra.dataset import BUILT_IN_SAMPLE, FAKE, REAL, Feature, Precision
 from deepfake_spectra.detector_file import save_run
-from deepfake_spectra.files import REPOSITORY
 from deepfake_spectra.image_spectra import (
     find_images,
     label_sources,
@@ -90,8 +90,9 @@ BOTH_ALTERED: tuple[str, ...] = ("crop 128x128", "crop 128x128 + jpeg 75", "crop
 OUTPUT_DIR: Path = Path("plots")  # for tables and figures
 
 CONTROL_PANELS = {
-    "control": "Fakes against fakes, every second one altered", "alike": "Reals against fakes, both altered alike",
-}  # fmt: skip
+    "control": "One class against itself, every second one altered (fakes; last line: reals)",
+    "alike": "Reals against fakes, both altered alike",
+}
 
 # the paper's own, beside which ours are set where sources and feature are the same: not to be edited
 PAPER_SOURCES = {"img_align_celeba": REAL, "dataset_celebA": FAKE}
@@ -103,18 +104,23 @@ PAPER_ACCURACY = {  # per cent at a number of images
 
 
 def controls(dataset, load, settings):
-    """Yield (table, condition, data set) of both controls: fakes against fakes, and both classes altered alike."""
+    """Yield (table, condition, data set) of the controls: one class against itself, and both classes altered alike."""
     untouched = dataset.of_sources(dataset.sources_of(FAKE))
     yield "control", "untouched", half_altered(untouched, untouched)
     for alteration in settings.fakes_altered:
         altered = load(replace(dataset.feature, alteration=alteration))
         yield "control", alteration, half_altered(untouched, altered.of_sources(list(untouched.counts())))
+    reals = dataset.sources_of(REAL)
+    can_be_wrong = all(width <= 2 * height for height, width in dataset.sizes())  # else the centre of 2019 lies outside
+    if can_be_wrong and np.count_nonzero(dataset.labels == REAL) >= 4:
+        around_other = load(replace(dataset.feature, convention="published_2019")).of_sources(reals)
+        yield "control", "reals, centre of 2019", half_altered(dataset.of_sources(reals), around_other)
     yield "alike", "as they are", dataset
     for alteration in settings.both_altered:
         yield "alike", alteration, load(replace(dataset.feature, alteration=alteration))
 
 
-def draw_centres(path, by_centre, settings, title):
+def draw_centres(path, image_dir, by_centre, settings, title):
     """Draw the reals' mean 2-D spectrum with the rings of both centres; returns whether there is something to draw."""
     from deepfake_spectra.plane_plots import centres_figure
 
@@ -134,9 +140,7 @@ def draw_centres(path, by_centre, settings, title):
     if settings.released_features:
         released = published_dataset(settings.released_features, PAPER_FEATURE)
         curves["released by the authors"] = released.spectra[released.labels == REAL].mean(axis=0)
-    plane = mean_log_power_plane(
-        settings.data_dir or REPOSITORY / "data/celeba", reals["published"].paths, n_threads=settings.n_threads
-    )
+    plane = mean_log_power_plane(image_dir, reals["published"].paths, n_threads=settings.n_threads)
     centres_figure(path, plane, curves, centres, f"{title}: {len(reals['published'])} reals, rings around two centres")
     return True
 
@@ -146,8 +150,8 @@ def make_tables(dataset, rows, n_splits):
     is_sample = dataset.origin is BUILT_IN_SAMPLE
     spread = f"mean ± standard deviation over {n_splits} random splits" + ", no photograph on both sides" * is_sample
     for table, caption in (
-        ("control", f"Control 1. Fakes against fakes, every second one altered: accuracy in %, {spread} (95 % "
-         "interval). There is nothing fake to find; 50 would be blind to the alteration"),
+        ("control", "Control 1. Fakes against fakes, in the last line reals against reals, every second one altered: "
+         f"accuracy in %, {spread} (95 % interval). Nothing fake is to be found; 50 would be blind to the alteration"),
         ("alike", f"Control 2. Reals against fakes, both altered alike: accuracy in %, {spread} (95 % interval)"),
     ):  # fmt: skip
         if found := rows_of(rows, table):
@@ -254,7 +258,9 @@ def main():
     spectrum_figure(folder / "celeba_spectrum.png", dataset, weights, "Linear SVM", title)
     if has_controls:
         control_figure(folder / "celeba_control.png", rows, CONTROL_PANELS, title)
-    has_centres = draw_centres(folder / "celeba_centres.png", by_centre, settings, title)
+    has_centres = not settings.published_features and draw_centres(
+        folder / "celeba_centres.png", images.path, by_centre, settings, title
+    )
     tables = list(make_tables(dataset, rows, settings.n_splits))
     figures = {"celeba_spectrum.png": True, "celeba_control.png": has_controls, "celeba_centres.png": has_centres}
     write_results(folder, "celeba", title, dataset, settings_record(settings), rows, tables, remarks, figures)

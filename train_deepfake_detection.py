@@ -11,10 +11,10 @@ its test: so the random split of the paper stands beside splits by video and by 
     python train_deepfake_detection.py --published-test test_1000.pkl [--published-train train_3200.pkl]
 
 The last line runs on the authors' own features, without any video: on test_1000.pkl, 200 frames a test, the SVM scores
-90.2 % by random rows and 85.4 % by blocks of 20. Writes plots/deepfake_detection_spectrum.png,
-_roc.png, _accuracy.md, _accuracy.csv, _results.json and _files.txt; for the sample and the authors' features into
-plots/built_in_sample/ and plots/published_features/. The spectra of frames go into
-data/spectra/deepfake_detection.safetensors or built_in_sample_deepfake_detection.safetensors, for detect_fakes.py.
+90.2 % by random rows and 85.4 % by blocks of 20. Writes plots/deepfake_detection_spectrum,
+_protocols and _roc (.png and .pdf), _accuracy.md, _accuracy.csv, _results.json, _scores.csv.gz and _files.txt; for the
+sample and the authors' features into plots/built_in_sample/ and plots/published_features/. The spectra of frames go
+into data/spectra/deepfake_detection.safetensors or built_in_sample_deepfake_detection.safetensors, for detect_fakes.py.
 """
 
 from pathlib import Path
@@ -142,7 +142,7 @@ def roc_panels(said, names):
 def make_tables(dataset, rows, names, settings):
     """Yield (caption, Markdown table) of all that was measured."""
     units = "blocks" if dataset.origin is PUBLISHED_FEATURES else "videos"
-    spread = f"mean ± standard deviation over {settings.n_splits} splits"
+    spread = "mean ± standard deviation over the splits"
     accuracies = rows_of(rows, "sample_sizes")
     published = paper_rows(PAPER_ACCURACY, accuracies) if is_of_paper(dataset) else []
     yield (
@@ -233,7 +233,9 @@ def main():
     weights = standardised_weights(dataset, classifiers["logistic_regression"])
     spectrum_figure(folder / "deepfake_detection_spectrum.png", dataset, weights, "Logistic regression", title)
     largest = [row for row in rows_of(rows, "sample_sizes") if row["n_samples"] == max(sizes)]
-    protocols_figure(folder / "deepfake_detection_protocols.png", largest, names, f"{max(sizes)} frames, half real")
+    protocols_figure(
+        folder / "deepfake_detection_protocols.png", largest, names, f"{title}: {max(sizes)} of them, half real"
+    )
     if said:
         roc_figure(folder / "deepfake_detection_roc.png", roc_panels(said, names), title)
     tables = list(make_tables(dataset, rows, names, settings))

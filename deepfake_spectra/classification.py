@@ -14,7 +14,7 @@ from deepfake_spectra.parallel import in_threads
 
 
 class KMeansDetector:
-    """k-means with two clusters, turned so that the cluster with more fakes among the training rows means fake.
+    """k-means with two clusters, turned so that its clusters agree best with the training labels.
 
     Fitted and scored on the same rows this is the paper's k-means, whose clusters are named by the better of the two
     ways; fitted on the training rows of a split it is a classifier like any other.
@@ -138,7 +138,7 @@ def predict_splits(
         if hasattr(fitted, "decision_function"):
             scores = fitted.decision_function(test)
         else:
-            scores = fitted.predict_proba(test)[:, list(fitted.classes_).index(FAKE)]
+            scores = fitted.predict_proba(test)[:, list(fitted.classes_).index(FAKE)] - 0.5  # above 0: fake
         return Prediction(split.test, labels[split.test], fitted.predict(test), scores)
 
     predictions = in_threads(predict, splits, n_threads)

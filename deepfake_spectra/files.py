@@ -46,6 +46,14 @@ def display_path(path: Path) -> str:
     return printable(str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path))
 
 
+def repository_path(path: Path) -> str:
+    """Return a path as seen from the repository; absolute where it lies on another drive."""
+    try:
+        return os.path.relpath(path, REPOSITORY)
+    except ValueError:
+        return str(path)
+
+
 def figure_name(path: Path) -> str:
     """Return a name for a file's figure that no other file's has, that every system takes and no shell misreads."""
     stem = re.sub(r"[^\w.-]+", "_", path.stem).lstrip("-.")[:50]

@@ -1,9 +1,10 @@
-"""Figures, ready for a paper: arrays in, axes or a file out. The only importer of matplotlib.
+"""Figures, ready for a paper: arrays in, axes or a file out.
 
 Reals are drawn in blue and green with solid lines of several widths, fakes in orange and red with broken ones, so that
 classes and sources stay apart in grey print, too.
 """
 
+import textwrap
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from deepfake_spectra.metrics import Prediction, roc_points
 from radial_spectrum import Convention, centre_third, normalise_by_first, spectrum_radii
 
 ONE_COLUMN, TWO_COLUMNS = 3.5, 7.2  # inches, the column and the text width of most conference papers
+CHARACTERS_PER_INCH = 14  # of a title
 
 COLOURS = {  # of a class's sources; five colours and four lines: no two of twenty look alike
     REAL: ("#0072B2", "#009E73", "#56B4E9", "#004c6d", "#44AA99"),
@@ -319,9 +321,10 @@ def new_figure(
     with rc_context(STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
         if title:
-            figure.suptitle(title, fontsize=9, parse_math=False)
+            lines = textwrap.wrap(title, int(CHARACTERS_PER_INCH * width), break_on_hyphens=False)
+            figure.suptitle("\n".join(lines), fontsize=9, parse_math=False)
         yield figure
-        for target in {path, path.with_suffix(".pdf")} if with_pdf else {path}:
+        for target in (path, path.with_suffix(".pdf")) if with_pdf else (path,):  # the layout depends on the order
             save_figure(figure, target)
 
 

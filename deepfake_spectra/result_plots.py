@@ -98,7 +98,7 @@ def sizes_figure(path: Path, rows: Sequence[dict], paper: Sequence[dict], title:
     rows = [row for row in rows if row["protocol"] != "held_out" and row["classifier"] != "majority_class"]
     sizes = sorted({row["n_samples"] for row in [*rows, *paper]})
     classifiers = list(dict.fromkeys(row["classifier"] for row in rows))
-    with new_figure(path, 3.0, width=ONE_COLUMN) as figure:
+    with new_figure(path, 3.2, title, ONE_COLUMN) as figure:
         ax = figure.subplots()
         ax.axhline(50, color="0.6", linewidth=0.8, linestyle=":")
         for number, (name, colour, marker) in enumerate(styled(classifiers)):
@@ -115,8 +115,9 @@ def sizes_figure(path: Path, rows: Sequence[dict], paper: Sequence[dict], title:
                 )  # fmt: skip
         if paper:
             ax.plot([], [], color="0.3", linestyle="--", linewidth=0.9, label="the paper's")
-        ax.set(xscale="log", xlabel="Images in total", ylabel="Accuracy (%), 50 is chance", title=title)
-        ax.set_xticks(sizes, [str(size) for size in sizes])
+        ax.set(xscale="log", xlabel="Images in total", ylabel="Accuracy (%), 50 is chance")
+        ax.set_xlim(sizes[0] / 1.6, sizes[-1] * 1.6)
+        ax.set_xticks(sizes, [str(size) for size in sizes], rotation=45)
         ax.minorticks_off()
         ax.set_ylim(min(45, ax.get_ylim()[0]), 102)
         figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=2)
@@ -136,7 +137,7 @@ def protocols_figure(path: Path, rows: Sequence[dict], names: dict[str, str], ti
     rows = [row for row in rows if row["classifier"] != "majority_class"]  # the dotted line
     protocols = list(dict.fromkeys(row["protocol"] for row in rows))
     classifiers = list(dict.fromkeys(row["classifier"] for row in rows))
-    with new_figure(path, 2.9, width=ONE_COLUMN) as figure:
+    with new_figure(path, 3.1, title, ONE_COLUMN) as figure:
         ax = figure.subplots()
         ax.axhline(50, color="0.6", linewidth=0.8, linestyle=":")
         for number, (classifier, colour, marker) in enumerate(styled(classifiers)):
@@ -147,21 +148,25 @@ def protocols_figure(path: Path, rows: Sequence[dict], names: dict[str, str], ti
             style = {"color": colour, "marker": marker, "markersize": 4, "linestyle": ""}
             plot_intervals(ax, own, at, "y", label=heading(classifier, names), **style)
         ax.set_xticks(range(len(protocols)), [heading(protocol, names) for protocol in protocols])
-        ax.set(ylabel="Accuracy (%), 50 is chance", title=title, ylim=(0, 102))
-        figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+        ax.set(ylabel="Accuracy (%), 50 is chance", xlim=(-0.5, len(protocols) - 0.5))
+        ax.set_ylim(min(20, ax.get_ylim()[0]), 102)
+        figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3)
 
 
-def scores_figure(path: Path, panels: dict[str, dict[tuple[str, int], np.ndarray]], classifier: str) -> None:
-    """Write the held-out decision values of each source, one panel beside the other.
+def scores_figure(
+    path: Path, panels: dict[str, dict[tuple[str, int], np.ndarray]], classifier: str, title: str
+) -> None:
+    """Write the held-out decision values of each source with their median, one panel beside the other.
 
     Parameters
     ----------
     path : Path
     panels : {panel's title: {(source, label): scores (n,)}}
         Reals first.
-    classifier : str
+    classifier, title : str
     """
-    with new_figure(path, 2.6) as figure:
+    about = "held-out decision values, an image once for each split that tested it; bars: medians"
+    with new_figure(path, 2.8, f"{title}: {about}") as figure:
         axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
         for ax, (panel_title, scores_of_source) in zip(axes, panels.items()):
             ax.axvline(0, color="0.5", linewidth=0.8, linestyle=":")

@@ -7,7 +7,7 @@ import json
 import platform
 import subprocess
 from collections.abc import Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from deepfake_spectra.dataset import CLASS_NAMES, SpectrumDataset
@@ -76,12 +76,11 @@ def write_results(
     text = f"# {title}\n\n{len(dataset)} spectra of {dataset.spectra.shape[1]} values: {counts}.\n"
     text += "".join(f"\n{caption}\n\n{table}\n" for caption, table in tables)
     text += "".join(f"\nNote: {remark}\n" for remark in remarks)
-    print("\n" + text)
     results = {
         "experiment": experiment,
         "built_in_sample": dataset.origin.name == "built_in_sample",
         "settings": settings,
-        "versions": {"python": platform.python_version()} | {package: version(package) for package in _PACKAGES},
+        "versions": {"python": platform.python_version()} | {package: _version(package) for package in _PACKAGES},
         "commit": _commit(),
         "skipped": [{"path": name, "reason": reason} for name, reason in dataset.skipped],
         "remarks": remarks,
@@ -90,7 +89,8 @@ def write_results(
     write_text(folder / f"{experiment}_accuracy.md", text)
     write_csv(folder / f"{experiment}_accuracy.csv", rows)
     write_text(folder / f"{experiment}_results.json", _json_text(results))
-    write_scores(folder / f"{experiment}_scores.csv.gz", rows)
+    groups = dict(zip(dataset.paths, dataset.groups)) if dataset.is_grouped else {}
+    write_scores(folder / f"{experiment}_scores.csv.gz", rows, groups)
     digests = dataset.digests or [""] * len(dataset)
     files = (f"{digest}  {printable(path)}".strip() for digest, path in zip(digests, dataset.paths))
     write_text(folder / f"{experiment}_files.txt", "".join(f"{line}\n" for line in files))
@@ -98,6 +98,7 @@ def write_results(
         if not is_written:
             (folder / name).unlink(missing_ok=True)
             (folder / name).with_suffix(".pdf").unlink(missing_ok=True)
+    print("\n" + text)
     written = [name for name, is_written in figures.items() if is_written]
     written += (
         f"{experiment}_{name}" for name in ("accuracy.md", "accuracy.csv", "results.json", "scores.csv.gz", "files.txt")
@@ -227,8 +228,8 @@ def markdown_table(headings: Sequence[str], body: Sequence[Sequence[str]]) -> st
     return "\n".join("| " + " | ".join(text.ljust(width) for text, width in zip(line, widths)) + " |" for line in lines)
 
 
-def write_scores(path: Path, rows: Sequence[dict]) -> None:
-    """Write what was said of every image in every split, a line each: all that the numbers are made of.
+def write_scores(path: Path, rows: Sequence[dict], groups: dict[str, str]) -> None:
+    """Write what was said of every image in every split, a line each: all that its numbers are made of.
 
     Parameters
     ----------
@@ -236,18 +237,20 @@ def write_scores(path: Path, rows: Sequence[dict]) -> None:
         `.csv.gz`; the same bytes for the same scores.
     rows : sequence of dict
         Those with `predictions`, from `classification.score_classifiers`.
+    groups : {path: group}
+        Empty where images are independent.
     """
     keys = ("table", "protocol", "condition", "n_samples", "train_sources", "test_sources", "classifier")
     text = io.StringIO(newline="")
     writer = csv.writer(text)
-    writer.writerow([*keys, "split", "path", "label", "predicted", "score"])
+    writer.writerow([*keys, "split", "path", "group", "label", "predicted", "score"])
     for row in rows:
         values = [row.get(key) or "" for key in keys]
         values = ["+".join(value) if isinstance(value, list) else value for value in values]
         for number, said in enumerate(row.get("predictions", ())):
             for name, label, predicted, score in zip(said.rows, said.labels, said.predicted, said.scores):
-                columns = (printable(str(name)), CLASS_NAMES[label], CLASS_NAMES[predicted], f"{score:.6g}")
-                writer.writerow([*values, number, *columns])
+                names = (printable(str(name)), printable(str(groups.get(name, ""))))
+                writer.writerow([*values, number, *names, CLASS_NAMES[label], CLASS_NAMES[predicted], f"{score:.6g}"])
     with whole_file(path) as temporary, temporary.open("wb") as file:
         with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as packed:
             packed.write(text.getvalue().encode("utf-8"))
@@ -273,6 +276,14 @@ def _one_or_range(numbers):
         return ""
     low, high = min(numbers), max(numbers)
     return str(low) if low == high else f"{low}–{high}"
+
+
+def _version(package):
+    """Return the version of an installed package; None where it came under another name."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def _commit():

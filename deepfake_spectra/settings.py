@@ -21,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from deepfake_spectra.errors import ExperimentError, UsageError
-from deepfake_spectra.files import REPOSITORY
+from deepfake_spectra.files import REPOSITORY, repository_path
 
 ALLOWED_VALUES = {  # of those constants that a script has
     "MAX_UNREADABLE": ("0 to 1", lambda share: 0 <= share <= 1),
@@ -128,7 +128,7 @@ def settings_record(settings: types.SimpleNamespace) -> dict:
 
     def plain(value):
         if isinstance(value, Path):
-            return os.path.relpath(value, REPOSITORY)
+            return repository_path(value)
         return [plain(item) for item in value] if isinstance(value, tuple | list) else value
 
     return {name.upper(): plain(value) for name, value in vars(settings).items()}
@@ -244,7 +244,7 @@ def _help_text(comment, default):
 def _as_text(value):
     """Return a setting as the user writes it on the command line."""
     if isinstance(value, Path):
-        return os.path.relpath(REPOSITORY / value, REPOSITORY)
+        return repository_path(REPOSITORY / value)
     return (" ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)) or "empty"
 
 

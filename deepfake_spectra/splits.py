@@ -32,6 +32,8 @@ def source_splits(
     Where rows have groups, no group stands on both sides of a split, and there are `n_splits` of them; images that are
     independent make one split, of all rows.
     """
+    if not dataset.is_grouped and set(trained) & set(tested):
+        raise ValueError("a source cannot be trained and tested on: its images are independent, and all are taken")
     n_rows = len(dataset)
     splits = []
     for split_seed in range(seed, seed + n_splits) if dataset.is_grouped else [seed]:
