@@ -141,7 +141,7 @@ def draw_centres(path, image_dir, by_centre, settings, title):
         released = published_dataset(settings.released_features, PAPER_FEATURE)
         curves["released by the authors"] = released.spectra[released.labels == REAL].mean(axis=0)
     plane = mean_log_power_plane(image_dir, reals["published"].paths, n_threads=settings.n_threads)
-    centres_figure(path, plane, curves, centres, f"{title}: {len(reals['published'])} reals, rings around two centres")
+    centres_figure(path, plane, curves, centres, f"{len(reals['published'])} photographs, rings around two centres")
     return True
 
 

@@ -76,8 +76,34 @@ def centres_figure(
         for name, curve in curves.items():
             style = {"color": colours[name]} if name in colours else {"color": "black", "linestyle": "--"}
             right.plot(np.linspace(0, 1, len(curve)), curve, label=name, **style)
+        for name, centre in centres.items():
+            for share in ring_edges(centre, plane.shape):
+                right.axvline(share, color=colours[name], linestyle=":", linewidth=0.8)
+        right.text(
+            0.99, 0.62, "dotted: rings reach DC,\nor an edge of the plane", ha="right", transform=right.transAxes
+        )
         right.set(xlabel="Radius (0: first bin, 1: last bin)", ylabel="Mean log power / that of the first bin")
         right.legend(loc="upper right")
+
+
+def ring_edges(centre: tuple[float, float], shape: tuple[int, int]) -> list[float]:
+    """Return where the curve of rings around a centre has an edge, as shares of the way from its first bin to its last.
+
+    That is where a ring reaches DC, if that is not in the middle, and where it reaches a side of the plane.
+
+    Parameters
+    ----------
+    centre : (x, y)
+        Pixels of the plane.
+    shape : (height, width)
+        DC stands at (height // 2, width // 2). Bins are those of `radial_spectrum`'s "published" conventions.
+    """
+    (x, y), (height, width) = centre, shape
+    n_bins = int(np.hypot(max(x, width - 1 - x), max(y, height - 1 - y))) - 1
+    radii = {round(distance, 6) for distance in (x, width - 1 - x, y, height - 1 - y)}
+    to_dc = np.hypot(x - width // 2, y - height // 2)
+    radii |= {to_dc} if to_dc >= 2 else set()
+    return sorted((radius - 1.5) / (n_bins - 1) for radius in radii)
 
 
 def pipeline_figure(

@@ -21,7 +21,8 @@ def write_claim_results(folder):
         values = list(wanted.values())[number]
         mean = 0.1 + number / 100
         limits = (None, None) if number % 3 == 0 else (mean - 0.055, mean + 0.034)
-        rows[source].append(values | dict(zip(("mean", "low", "high"), (mean, *limits))))
+        counts = {"n_samples": 100 + number, "n_test": [30 + number, 20 + number] if number % 4 else None}
+        rows[source].append(counts | values | dict(zip(("mean", "low", "high"), (mean, *limits))))
     for number, (source, *_) in enumerate(wanted):  # which differ in one of the values that tell a row
         values = list(wanted.values())[number]
         for key in values:

@@ -17,12 +17,14 @@ from deepfake_spectra.files import REPOSITORY
 FACES, CELEBA, FRAMES = (
     script.PAPER_ACCURACY["paper"] for script in (train_faces_hq, train_celeba, train_deepfake_detection)
 )
+NOTEBOOK = train_celeba.PAPER_ACCURACY["authors' notebook"]
 QUOTED = {  # claim: (number of images: per cent of a classifier, which of them the figure shows)
     "Faces-HQ, SVM": (FACES, "svm_linear", (4000,), 4000),
     "Faces-HQ, logistic regression": (FACES, "logistic_regression", (4000,), 4000),
     'Faces-HQ, "as little as 20 samples", SVM': (FACES, "svm_linear", (20,), 20),
     "Faces-HQ, k-means, unsupervised": (FACES, "k_means", (4000, 100, 20), 4000),
     "CelebA, SVM": (CELEBA, "svm_linear", (2000,), 2000),
+    "CelebA, SVM with RBF (authors' notebook)": (NOTEBOOK, "svm_rbf", (2000,), 2000),
     "CelebA, logistic regression": (CELEBA, "logistic_regression", (2000,), 2000),
     "CelebA, k-means, unsupervised": (CELEBA, "k_means", (2000,), 2000),
     "DeepFakeDetection, frames, SVM (RBF)": (FRAMES, "svm_rbf", (2000, 1000, 200, 20), 1000),
@@ -93,7 +95,10 @@ def test_the_cells_ask_for_the_classifier_and_the_experiment_of_their_claim():
         if claim.claim in QUOTED:
             of_claim = QUOTED[claim.claim][1]
             assert {cell.values["classifier"] for cell in claim.published + claim.honest} == {of_claim}
-        assert {cell.values["classifier"] for cell in claim.baseline} <= {"headers_only", "tenth_value"}
+            of_control = {cell.values["classifier"] for cell in claim.baseline if cell.values["table"] == "control"}
+            assert of_control <= {of_claim}
+        headers = [cell for cell in claim.baseline if cell.values["table"] != "control"]
+        assert {cell.values["classifier"] for cell in headers} <= {"headers_only"}
 
 
 # --- the table
@@ -106,18 +111,25 @@ def test_the_table_shows_exactly_the_numbers_of_the_files(compare, made, tmp_pat
     lines = claim_lines(text)
     assert list(lines) == [claim.claim for claim in CLAIMS] and claim_lines(done.out) == lines
 
-    def text_of(cell):
-        wanted = {key: value for key, value in cell.values.items() if key != "end"}
-        [row] = [row for row in made[1][cell.source] if row | wanted == row]
-        limits = "" if row["low"] is None else f" ({100 * row['low']:.0f}–{100 * row['high']:.0f})"
-        return f"{cell.label} {100 * row['mean']:.1f}{limits}".strip()
+    def text_of(cells):
+        texts, last = [], None
+        for cell in cells:
+            wanted = {key: value for key, value in cell.values.items() if key != "end"}
+            [row] = [row for row in made[1][cell.source] if row | wanted == row]
+            limits = [] if row["low"] is None else [f"{100 * row['low']:.0f}–{100 * row['high']:.0f}"]
+            unit = " videos" if row["table"] == "videos" else ""
+            tested = f", {min(row['n_test'])}{unit} a test" if row["n_test"] else ""
+            sizes = [f"n {row['n_samples']}{tested}"]
+            brackets = "; ".join(limits + sizes * (sizes != last))  # sizes stand where they change
+            texts.append(f"{cell.label} {100 * row['mean']:.1f}".strip() + f" ({brackets})" * bool(brackets))
+            last = sizes
+        return "; ".join(texts).replace("; to ", " to ")
 
     for claim in CLAIMS:
         name, paper, ours, honest, measures, verdict, letters = lines[claim.claim]
         assert (paper, measures, verdict) == (claim.paper, claim.measures, claim.verdict)
-        assert ours.split("; ") == [text_of(cell) for cell in claim.published] or not claim.published and ours == ""
-        expected = "; ".join(map(text_of, claim.honest + claim.baseline)).replace("; to ", " to ")
-        assert honest == expected and "99.9" not in ours + honest
+        assert (ours, honest) == (text_of(claim.published), text_of(claim.honest + claim.baseline))
+        assert "99.9" not in ours + honest
         used = {cell.source for cell in claim.published + claim.honest + claim.baseline}
         assert letters.split() == sorted(COMMANDS[source] for source in used)
 
@@ -125,12 +137,16 @@ def test_the_table_shows_exactly_the_numbers_of_the_files(compare, made, tmp_pat
 def test_of_several_transfers_the_lowest_and_the_highest_are_shown(compare, made):
     folder, rows = made
     [faces] = {cell.source for cell in cells_of_claims() if "end" in cell.values}
-    [row] = [row for row in rows[faces] if row["table"] == "transfer" and row["mean"] != 0.999]
-    others = [row | {"mean": mean, "low": None} for mean in (0.951, 0.042, 0.5)]
+    of_transfers = {"table": "transfer", "condition": "jpeg 75"}
+    [row] = [row for row in rows[faces] if row | of_transfers == row and row["mean"] != 0.999]
+    others = [
+        row | {"mean": mean, "low": None, "n_samples": n, "n_test": [n, 8]}
+        for mean, n in ((0.951, 7), (0.042, 300), (0.5, 9))
+    ]
     path = folder / f"{faces}_results.json"
     path.write_text(json.dumps({"rows": [*others, *rows[faces]]}), encoding="utf-8")
     honest = claim_lines(compare().out)["Faces-HQ, SVM"][3]
-    assert " 4.2 to 95.1; " in honest
+    assert " 4.2 (n 300, 8 a test) to 95.1 (n 7, 7 a test); " in honest
 
 
 def test_the_figure_is_given_the_first_of_each_kind_of_number(compare, made, drawn, tmp_path):

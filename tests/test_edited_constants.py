@@ -16,6 +16,7 @@ from deepfake_spectra.files import REPOSITORY
 SCRIPTS = sorted(path.stem for path in REPOSITORY.glob("*.py") if path.stem != "radial_spectrum")
 ASSIGNMENT = r"^(?P<name>[A-Z_]+): (?P<annotation>.+?) = (?P<value>.*?)(?P<comment>  # .*)?$"
 DRAWN = "mine/photos/000.png"
+FAST = {"N_SPLITS": "2", "BOTH_ALTERED": "()", "N_THREADS": "1"}
 
 EDITS = {  # script: {constant: (its new text, *what follows the flag)}
     "train_celeba": {
@@ -31,13 +32,13 @@ EDITS = {  # script: {constant: (its new text, *what follows the flag)}
         "FAKE_SOURCES": ('"gan"', "gan"), "SAMPLE_SIZES": ("[20, 12]", 20, 12),
         "BOTH_ALTERED": ('["crop 40x40", "jpeg 75"]', "crop 40x40", "jpeg 75"), "N_BINS": ("20", 20),
         "N_SPLITS": ("2", 2),
-        "SEED": ("3", 3), "OUTPUT_DIR": ('Path("written")', "written"),
+        "SEED": ("3", 3), "N_THREADS": ("1", 1), "OUTPUT_DIR": ('Path("written")', "written"),
     },
     "train_deepfake_detection": {
         "FRAMES_DIR": ('Path("frames")', "frames"), "SAMPLE_SIZES": ("(12, 8)", 12, 8), "CROP": ('"none"', "none"),
         "CONVENTION": ('"centred"', "centred"), "N_BINS": ("20", 20), "TEST_SHARE": ("0.4", 0.4),
         "N_SPLITS": ("2", 2), "SVM_C": ("1", 1), "SVM_GAMMA": ("0.1", 0.1), "AUTHORS_SHARE": ("0.9", 0.9),
-        "SEED": ("3", 3), "OUTPUT_DIR": ('"written"', "written"),
+        "SEED": ("3", 3), "N_THREADS": ("1", 1), "OUTPUT_DIR": ('"written"', "written"),
     },
     "compare_with_paper": {
         "RESULTS_DIR": ('Path("made")', "made"), "OUTPUT_DIR": ('"written"', "written"),
@@ -123,7 +124,7 @@ def written(folder):
 def test_edited_constants_write_what_the_flags_write(script, call, replace_script, repository, material, drawn):
     if script == "detect_fakes":  # needs spectra to judge by
         trained = {name: EDITS["train_celeba"][name] for name in ("DATA_DIR", "REAL_SOURCES", "FAKE_SOURCES")}
-        fast = ("--n-splits", 2, "--fakes-altered", "--both-altered")
+        fast = ("--n-splits", 1, "--fakes-altered", "--both-altered", "--n-threads", 1)
         assert call("train_celeba", *flags_of(trained), *fast).status == 0
     edits, positional = EDITS[script], POSITIONAL.get(script, [])
     by_flags = call(script, *positional, *flags_of(edits))
@@ -151,7 +152,7 @@ def test_an_edited_script_is_run_from_anywhere_and_writes_into_its_repository(
 
 
 def test_without_a_data_set_edited_sizes_give_tables_of_those_sizes(call, replace_script, repository, drawn):
-    replace_script("train_faces_hq", edited_text("train_faces_hq", SAMPLE_SIZES="(40, 20)", N_SPLITS="2"))
+    replace_script("train_faces_hq", edited_text("train_faces_hq", SAMPLE_SIZES="(40, 20)", **FAST))
     ended = call("train_faces_hq")
     assert (ended.status, ended.err) == (0, "")
     assert "running on the built-in sample" in ended.out.splitlines()[0]
@@ -186,7 +187,7 @@ def test_the_papers_row_stands_beside_its_own_sources_and_feature_only(
     call, replace_script, repository, large_images, drawn, sources, flags, second_column
 ):
     edits = {"DATA_DIR": repr(str(large_images)), "REAL_SOURCES": repr(sources[:2]), "FAKE_SOURCES": repr(sources[2:])}
-    replace_script("train_faces_hq", edited_text("train_faces_hq", SAMPLE_SIZES="20", N_SPLITS="2", **edits))
+    replace_script("train_faces_hq", edited_text("train_faces_hq", SAMPLE_SIZES="20", **FAST, **edits))
     assert call("train_faces_hq", *flags).status == 0
     text = (repository / "plots/faces_hq_accuracy.md").read_text(encoding="utf-8")
     assert f" {30 if flags else 722} values" in text

@@ -7,7 +7,7 @@ from matplotlib.colors import to_rgb
 from pictures import picture
 
 from deepfake_spectra.dataset import FAKE, REAL
-from deepfake_spectra.plane_plots import centres_figure, pipeline_figure, planes_figure
+from deepfake_spectra.plane_plots import centres_figure, pipeline_figure, planes_figure, ring_edges
 from deepfake_spectra.plots import COLOURS
 from radial_spectrum import log_power_plane, spectrum_radii
 
@@ -81,6 +81,13 @@ def test_rings_stand_around_both_centres_and_each_curve_has_the_colour_of_its_ow
     assert len(left.patches) == 6
     labels = ("Radius (0: first bin, 1: last bin)", "Mean log power / that of the first bin")
     assert (right.get_xlabel(), right.get_ylabel()) == labels and figure.get_suptitle() == "Test"
+
+
+def test_rings_have_edges_at_dc_and_at_the_sides_of_the_plane():
+    assert ring_edges((88.5, 108.5), (218, 178)) == pytest.approx([87 / 138, 107 / 138])  # DC is half a pixel off
+    to_dc = np.hypot(0.5, 20.5)
+    expected = [(radius - 1.5) / 154 for radius in (to_dc, 88.5, 128.5)]  # the centre of 2019, 155 values
+    assert ring_edges((88.5, 88.5), (218, 178)) == pytest.approx(expected)
 
 
 # --- from a picture to a verdict

@@ -156,7 +156,8 @@ def scored_rows():
 
 def test_every_accuracy_can_be_computed_from_the_scores_file_again(tmp_path):
     dataset, rows = scored_rows()
-    write_scores(tmp_path / "scores.csv.gz", rows)
+    groups = {path: f"of {path}" for path in dataset.paths}
+    write_scores(tmp_path / "scores.csv.gz", rows, groups)
     with gzip.open(tmp_path / "scores.csv.gz", "rt", encoding="utf-8", newline="") as file:
         lines = list(csv.DictReader(file))
     label_of = {results.printable(path): ("real", "fake")[label] for path, label in zip(dataset.paths, dataset.labels)}
@@ -173,15 +174,16 @@ def test_every_accuracy_can_be_computed_from_the_scores_file_again(tmp_path):
             assert all((float(line["score"]) > 0) == (line["predicted"] == "fake") for line in split)
     assert len(lines) == sum(sum(row["n_test"]) for row in rows if row["metric"] == "accuracy")
     assert {line["test_sources"] for line in lines} == {"", "real_b+fake_b"}
+    assert all(line["group"] == f"of {line['path']}" for line in lines)
 
 
 def test_the_same_scores_are_the_same_bytes_whenever_and_wherever_they_are_written(tmp_path, monkeypatch):
     rows = scored_rows()[1]
-    write_scores(tmp_path / "first.csv.gz", rows)
+    write_scores(tmp_path / "first.csv.gz", rows, {})
     monkeypatch.setattr("time.time", lambda: 1e9)
-    write_scores(tmp_path / "second.csv.gz", rows)
+    write_scores(tmp_path / "second.csv.gz", rows, {})
     assert (tmp_path / "first.csv.gz").read_bytes() == (tmp_path / "second.csv.gz").read_bytes()
-    write_scores(tmp_path / "none.csv.gz", measured())  # rows without predictions
+    write_scores(tmp_path / "none.csv.gz", measured(), {})  # rows without predictions
     assert gzip.open(tmp_path / "none.csv.gz", "rt").read().count("\n") == 1
 
 

@@ -95,10 +95,15 @@ def test_grouped_images_make_transfers_without_a_group_on_both_sides():
 
 
 def test_a_transfer_has_as_many_of_each_source_as_the_scarcest_has():
-    dataset = make_dataset(20).of_rows(np.r_[0:20, 40:47])  # of real_a and fake_a
-    [split] = source_splits(dataset, ["real_a", "fake_a"], ["fake_a"], 0.2, 1, 0)
+    dataset = make_dataset(20).of_rows(np.r_[0:20, 20:25, 40:47, 60:80])  # of real_a, real_b, fake_a, fake_b
+    [split] = source_splits(dataset, ["real_a", "fake_a"], ["real_b", "fake_b"], 0.2, 1, 0)
     assert dataset.sources[split.train].tolist() == ["real_a"] * 7 + ["fake_a"] * 7
-    assert dataset.sources[split.test].tolist() == ["fake_a"] * 7
+    assert dataset.sources[split.test].tolist() == ["real_b"] * 5 + ["fake_b"] * 5
+
+
+def test_a_source_of_independent_images_is_not_trained_and_tested_on():
+    with pytest.raises(ValueError, match="a source cannot be trained and tested on"):
+        source_splits(make_dataset(20), ["real_a", "fake_a"], ["real_b", "fake_a"], 0.2, 1, 0)
 
 
 @pytest.mark.parametrize(

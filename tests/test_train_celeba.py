@@ -49,6 +49,7 @@ from radial_spectrum import (
 
 CLASSIFIERS = ("svm_linear", "svm_rbf", "svm_poly", "logistic_regression")
 CONVENTIONS = ("published", "published_2019", "centred")
+OTHER_CENTRE = "reals, centre of 2019"
 FAST = ("--n-splits", 1, "--fakes-altered", "blur 2", "--both-altered")
 FIGURES = ("centres", "control", "spectrum")
 OUTPUTS = ["accuracy.csv", "accuracy.md", "files.txt", "results.json", "scores.csv.gz"]
@@ -92,7 +93,7 @@ def train(call, drawn):
     """Return a function that runs the script in this process without figures, and gives what it printed."""
 
     def train(*flags):
-        done = call("train_celeba", *flags)
+        done = call("train_celeba", "--n-threads", 1, *flags)  # threads cost more than they save on so few images
         assert (done.status, done.err) == (0, "")
         return done.out
 
@@ -136,7 +137,7 @@ def test_the_classifiers_are_the_papers_and_follow_their_settings(
     stumps = [classifiers["tenth_value"] for classifiers in given if "tenth_value" in classifiers]
     assert [stump.max_depth for stump in stumps] == [1] * 3  # one threshold
     given = [classifiers for classifiers in given if "tenth_value" not in classifiers]
-    assert len(given) == 4 + 3  # the table, untouched, altered, as they are; three conventions
+    assert len(given) == 5 + 3  # the table, untouched, altered, the reals, as they are; three conventions
     for classifiers in given:
         linear, rbf, poly, logistic = classifiers.values()
         assert tuple(classifiers) == CLASSIFIERS and all(isinstance(svm, SVC) for svm in (linear, rbf, poly))
@@ -264,7 +265,7 @@ def test_a_run_writes_its_files_and_says_so(first_run):
     assert text.startswith("# CelebA experiment, 48 images\n") and text in printed
     assert re.findall(r"^(Control \d|Table \d)\.", text, re.MULTILINE) == ["Control 1", "Control 2", "Table 1"]
     lines = table_lines(text, "Where the rings stand")
-    assert lines[0][:3] == ["convention", "samples", "tested"]
+    assert lines[0][:3] == ["convention", "images", "tested"]
     assert lines[0][-1] == "one threshold on the 10th value"
     assert [line[:3] for line in lines[1:]] == [[convention, "48", "12"] for convention in CONVENTIONS]
 
@@ -284,7 +285,7 @@ def test_rows_are_those_of_the_table_of_two_controls_and_of_three_centres(first_
         expected |= {("sample_sizes", None, size, n_test, *column) for column in table}
         expected |= {("sample_sizes", None, size, size, "k_means", "all_rows")}
     for name, n, n_test, conditions in (
-        ("control", 24, 6, ("untouched", "blur 2", "jpeg 40")),
+        ("control", 24, 6, ("untouched", "blur 2", "jpeg 40", OTHER_CENTRE)),
         ("alike", 48, 12, ("as they are", "crop 30x30 + jpeg 75")),
     ):
         expected |= {(name, condition, n, n_test, *column) for condition in conditions for column in every}
@@ -309,7 +310,9 @@ def test_a_run_finds_the_size_and_the_blur_and_nothing_where_there_is_nothing(fi
     assert alike["as they are"] == {name: table[None][name] for name in CLASSIFIERS}
     head, *lines = table_lines(first_run[1], "Control 1. Fakes against fakes")
     assert head[:3] == ["condition", "images", "tested"]
-    assert [line[:3] for line in lines] == [[name, "24", "6"] for name in ("untouched", "blur 2", "jpeg 40")]
+    assert [line[:3] for line in lines] == [
+        [name, "24", "6"] for name in ("untouched", "blur 2", "jpeg 40", OTHER_CENTRE)
+    ]
     lines = table_lines(first_run[1], "Control 2. Reals against fakes")[1:]
     assert [line[:3] for line in lines] == [[name, "48", "12"] for name in ("as they are", "crop 30x30 + jpeg 75")]
 
@@ -320,7 +323,7 @@ def test_another_process_and_the_cache_give_the_same_numbers(train, few, first_r
     for computed in 24, 0:
         printed = train("--data-dir", few, *flags)
         n_computed = [int(n) for n in re.findall(r"^spectra: .* (\d+) computed", printed, re.MULTILINE)]
-        assert n_computed == ([48] * 4 + [0, 48, 48] if computed else [0] * 7)  # published: those of the table
+        assert n_computed == ([48] * 5 + [0, 0, 48] if computed else [0] * 8)  # published: those of the table
         assert results_of(tmp_path, "celeba")["rows"] == results_of(first_run[0], "celeba")["rows"]
 
 
@@ -360,7 +363,7 @@ def test_feature_and_seed_are_those_of_the_settings_in_the_controls_too(train, f
     monkeypatch.setattr(train_celeba, "random_splits", note_seed)
     flags = ("--convention", "centred", "--precision", "float32", "--n-bins", 20, "--both-altered", "crop 30x30")
     train("--data-dir", few, "--sample-sizes", 48, *FAST[:-1], *flags, "--seed", 5)
-    states = [("centred", alteration) for alteration in ("", "blur 2", "crop 30x30")]
+    states = [("centred", ""), ("centred", "blur 2"), ("published_2019", ""), ("centred", "crop 30x30")]
     states += [(convention, "") for convention in CONVENTIONS]
     assert seeds == {("draw", 5), ("splits", 5)} and asked == [
         Feature(convention, "none", "float32", alteration, n_bins=20, normalise=True)
@@ -371,11 +374,12 @@ def test_feature_and_seed_are_those_of_the_settings_in_the_controls_too(train, f
 def test_a_further_classifier_is_one_line(call, drawn, few, tmp_path, monkeypatch):
     source = Path(train_celeba.__file__).read_text(encoding="utf-8")
     before, mark, behind = source.partition("    classifiers = {\n")
-    forest = '__import__("sklearn.ensemble").ensemble.RandomForestClassifier(20, random_state=0)'
+    forest = '__import__("sklearn.ensemble").ensemble.RandomForestClassifier(5, random_state=0)'
     line = f'        "random_forest": {forest},\n'
     (tmp_path / "celeba_with_forest.py").write_text(before + mark + line + behind, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
-    done = call("celeba_with_forest", "--data-dir", few, "--sample-sizes", 48, *FAST, "--output-dir", tmp_path)
+    flags = ("--sample-sizes", 48, *FAST, "--n-threads", 1, "--output-dir", tmp_path)
+    done = call("celeba_with_forest", "--data-dir", few, *flags)
     assert (done.status, done.err) == (0, "")
     for heading in "Table 1.", "Control 1.", "Control 2.", "Where the rings stand":
         assert "random_forest" in table_lines(done.out, heading)[0]
@@ -463,7 +467,9 @@ def test_a_fake_of_which_an_alteration_leaves_nothing_is_left_out_and_named(few,
     flags = ("--data-dir", tmp_path / "faces", "--sample-sizes", 48, "--max-unreadable", 0.1)
     printed = train(*flags, "--n-splits", 1, "--fakes-altered", "crop 16x16", "--both-altered")
     assert "Note: 1 files skipped: dataset_celebA/005.png (blank: every pixel is 7 once altered or cropped)" in printed
-    assert [line[:2] for line in table_lines(printed, "Control 1.")[1:]] == [["untouched", "24"], ["crop 16x16", "23"]]
+    assert [line[:2] for line in table_lines(printed, "Control 1.")[1:]] == [
+        ["untouched", "24"], ["crop 16x16", "23"], [OTHER_CENTRE, "24"]
+    ]  # fmt: skip
 
 
 def test_both_controls_are_given_what_their_conditions_say(load):
@@ -471,11 +477,20 @@ def test_both_controls_are_given_what_their_conditions_say(load):
     settings = read_settings("train_celeba", ["--fakes-altered", "blur 1", "--both-altered", "crop 30x30 + jpeg 40"])
     given = {(table, condition): images for table, condition, images in train_celeba.controls(dataset, load, settings)}
     assert list(given) == [
-        ("control", "untouched"), ("control", "blur 1"), ("alike", "as they are"), ("alike", "crop 30x30 + jpeg 40")
+        ("control", "untouched"), ("control", "blur 1"), ("control", OTHER_CENTRE),
+        ("alike", "as they are"), ("alike", "crop 30x30 + jpeg 40"),
     ]  # fmt: skip
     fakes = dataset.spectra[dataset.labels == FAKE]
     np.testing.assert_array_equal(given["control", "untouched"].spectra, fakes)
     assert (given["control", "blur 1"].spectra != fakes).any(axis=1).tolist() == [False, True] * 12
+    of_reals = given["control", OTHER_CENTRE]
+    other = load(replace(PAPER_FEATURE, convention="published_2019"))
+    is_real = dataset.labels == REAL
+    expected = np.where(np.arange(24)[:, None] % 2, other.spectra[is_real], dataset.spectra[is_real])
+    np.testing.assert_array_equal(of_reals.spectra, expected)
+    assert (
+        all(path.startswith("img_align_celeba/") for path in of_reals.paths) and (of_reals.labels == FAKE).sum() == 12
+    )
     assert given["alike", "as they are"] is dataset
     alike = given["alike", "crop 30x30 + jpeg 40"]
     expected = load(replace(PAPER_FEATURE, alteration="crop 30x30 + jpeg 40"))
@@ -544,6 +559,8 @@ def test_on_images_more_than_twice_as_wide_as_high_there_is_no_centre_of_2019(tr
     train("--data-dir", tmp_path / "faces", "--sample-sizes", 12, *FAST, "--output-dir", tmp_path)
     rows = rows_where(results_of(tmp_path, "celeba"), table="centre")
     assert {row["condition"] for row in rows} == {"published", "centred"} and "centres_figure" not in drawn
+    controls = rows_where(results_of(tmp_path, "celeba"), table="control")
+    assert {row["condition"] for row in controls} == {"untouched", "blur 2"}
 
 
 @pytest.mark.parametrize("flags", [(), ("--convention", "centred")])

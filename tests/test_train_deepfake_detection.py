@@ -3,6 +3,7 @@
 import csv
 import json
 import pickle
+from itertools import product
 
 import numpy as np
 import pytest
@@ -24,9 +25,11 @@ from deepfake_spectra.video_frames import protocol_sides, published_frames, vide
 from deepfake_spectra.video_votes import judge_videos
 
 NAME = "train_deepfake_detection"
-OUTPUTS = ("accuracy.csv", "accuracy.md", "files.txt", "results.json", "roc.png", "spectrum.png")
-FEW = ("--n-splits", 2, "--n-bins", 12)
-PLAIN = [f"{label}/videos/clip_{number}.mp4" for label in ("real", "fake") for number in range(5)]
+FIGURES = ("protocols", "roc", "spectrum")
+OUTPUTS = ["accuracy.csv", "accuracy.md", "files.txt", "results.json", "scores.csv.gz"]
+OUTPUTS += [f"{name}.{ending}" for name in FIGURES for ending in ("png", "pdf")]
+FEW = ("--n-splits", 2, "--n-bins", 12, "--test-share", 0.25)
+PLAIN = [f"{label}/videos/clip_{number}.mp4" for label in ("real", "fake") for number in range(8)]
 
 
 @pytest.fixture
@@ -34,7 +37,7 @@ def train(call, tmp_path):
     """Return a function that runs the script with flags; it returns what was printed and the rows of the results."""
 
     def train(*flags, subfolder=""):
-        done = call(NAME, *flags, "--output-dir", tmp_path / "plots")
+        done = call(NAME, "--n-threads", 1, *flags, "--output-dir", tmp_path / "plots")
         assert done.status == 0, done.err
         return done.out, results_of(tmp_path / "plots" / subfolder)["rows"]
 
@@ -64,7 +67,7 @@ def tables_of(printed):
 
 def separable_features(folder):
     """Write a feature file of which every classifier gets most right; return the flags that name it."""
-    return "--published-test", write_features(folder / "features.pkl", 60, 60, n_bins=12)
+    return "--published-test", write_features(folder / "features.pkl", 160, 160, n_bins=12)
 
 
 # --- the paper
@@ -145,8 +148,9 @@ def test_the_papers_numbers_stand_beside_its_sources_and_its_feature_only(
 
 
 def test_the_papers_numbers_stand_beside_the_authors_features(train, tmp_path, drawn):
-    path = write_features(tmp_path / "features.pkl", 25, 25, n_bins=300)
-    printed, _ = train("--published-test", path, "--sample-sizes", 20, "--n-splits", 1, subfolder="published_features")
+    path = write_features(tmp_path / "features.pkl", 160, 160, n_bins=300)
+    flags = ("--sample-sizes", 20, "--n-splits", 1)
+    printed, _ = train("--published-test", path, *flags, subfolder="published_features")
     assert [line[:4] for line in tables_of(printed)[0] if line[2] == "paper"] == [["20", "random frames", "paper", ""]]
     assert "The paper, on videos: SVM 90, logistic regression 81" in printed
 
@@ -175,10 +179,10 @@ def test_the_tables_have_sensible_headings(train, tmp_path, drawn):
     metrics = ["accuracy", "balanced accuracy", "recall of reals", "recall of fakes", "ROC AUC"]
     assert blocks[0] == ["split", "classifier", "rule", "blocks tested", *metrics]
     assert [line[1:4] for line in blocks[1:]] == [
-        [classifier, rule, "2"]
+        [classifier, rule, "4"]
         for classifier in classifiers[:2]
         for rule in ("majority vote", "authors' vote", "mean score")
-    ] + [["constant", "more frequent class of the videos trained on", "2"]]
+    ] + [["constant", "more frequent class of the videos trained on", "4"]]
     frames, videos, transfer = tables_of(
         train("--frames-dir", directed_frames(tmp_path), "--sample-sizes", 40, *FEW)[0]
     )
@@ -240,10 +244,10 @@ def test_the_figures_are_given_what_they_say(train, tmp_path, drawn):
     train(*flags, *FEW, "--sample-sizes", 60, subfolder="published_features")
     dataset, _ = published_frames(None, flags[1], Feature(crop="centre_third"))
     _, panels, title = drawn["roc_figure"]
-    assert title == "DeepFakeDetection experiment on the authors' features"
-    assert list(panels) == ["Frames", "Videos, by mean score"]
-    sides, _ = protocol_sides(dataset, 0.2, 2, 0)
-    [(_, _, splits)] = video_splits(dataset, sides, 60, test_share=0.2, seed=0)
+    assert title == "DeepFakeDetection experiment, 320 frames on the authors' features"
+    assert list(panels) == ["Frames", "Blocks, by mean score"]
+    sides, _ = protocol_sides(dataset, 0.25, 2, 0)
+    [(_, _, splits)] = video_splits(dataset, sides, 60, test_share=0.25, seed=0)
     classifiers = {
         "SVM, RBF, by block of 20 rows": SVC(C=6.37, gamma=0.86),
         "logistic regression, by block of 20 rows": LogisticRegression(solver="liblinear", random_state=0),
@@ -274,31 +278,40 @@ def directed_frames(folder):
 
 
 def test_a_transfer_is_named_by_what_it_was_trained_on_and_what_it_was_tested_on(train, tmp_path, drawn):
-    printed, rows = train("--frames-dir", directed_frames(tmp_path), "--sample-sizes", 60, *FEW)
+    printed, rows = train("--frames-dir", directed_frames(tmp_path), "--sample-sizes", 60, *FEW, "--test-share", 0.34)
     weak, strong = (["real/videos", f"fake/{name}"] for name in ("weak", "strong"))
     found = rows_with(rows, table="transfer", metric="balanced_accuracy")
-    assert len(found) == 4 and {row["protocol"] for row in found} == {"by_video"}
-    for trained, tested, works in ((weak, strong, True), (strong, weak, False)):
-        for row in rows_with(found, train_sources=trained, test_sources=tested):
-            assert row["mean"] > 0.85 if works else row["mean"] < 0.65
+    assert len(found) == 8 and {row["protocol"] for row in found} == {"by_video"}
+    for trained, tested in product((weak, strong), repeat=2):  # to itself, too
+        of_pair = rows_with(found, train_sources=trained, test_sources=tested)
+        assert [row["classifier"] for row in of_pair] == ["svm_rbf", "logistic_regression"]
+        for row in of_pair:
+            assert row["mean"] < 0.65 if (trained, tested) == (strong, weak) else row["mean"] > 0.85
     assert "Table 3. Transfer by video" in printed
-    for line in tables_of(printed)[2][1:]:
-        works = line[:2] == ["real/videos + fake/weak", "real/videos + fake/strong"]
-        assert float(line[5].split()[0]) > 85 if works else float(line[5].split()[0]) < 65
+    lines = tables_of(printed)[2][1:]
+    assert len(lines) == 8
+    for line in lines:
+        fails = line[:2] == ["real/videos + fake/strong", "real/videos + fake/weak"]
+        assert float(line[5].split()[0]) < 65 if fails else float(line[5].split()[0]) > 85
 
 
 def test_a_run_on_frames_leaves_tables_figures_results_and_a_detector(train, tmp_path):
-    stale = {"fake/videos/clip_0.mp4/000003.png", "real/videos/clip_1.mp4/000005.png"}
-    frames = write_frames(tmp_path / "frames", PLAIN, n_frames=8, not_in_index=stale)
+    stale = {"fake/videos/clip_0.mp4/000003.png", "real/videos/clip_1.mp4/000004.png"}
+    frames = write_frames(tmp_path / "frames", PLAIN, n_frames=5, not_in_index=stale)
     (frames / "real/videos/clip_2.mp4/000000.png").unlink()
     damaged = frames / "fake/videos/clip_2.mp4/000001.png"
     damaged.write_bytes(damaged.read_bytes()[:200])
     printed, rows = train("--frames-dir", frames, *FEW, "--sample-sizes", 60, 10**6, "--max-unreadable", 0.02)
     plots = tmp_path / "plots"
-    assert sorted(path.name for path in plots.iterdir()) == [f"deepfake_detection_{name}" for name in OUTPUTS]
-    for name in "roc", "spectrum":
+    assert {path.name for path in plots.iterdir()} == {f"deepfake_detection_{name}" for name in OUTPUTS}
+    assert (
+        (plots / "deepfake_detection_accuracy.md").read_text().startswith("# DeepFakeDetection experiment, 76 frames\n")
+    )
+    for name in FIGURES:
         image = cv2.imread(str(plots / f"deepfake_detection_{name}.png"))
-        assert image.shape[1] == 2160 and image.std() > 10  # two columns at 300 dpi
+        assert image.shape[1] == (1050 if name == "protocols" else 2160)  # one or two columns at 300 dpi
+        assert image.std() > 10
+        assert (plots / f"deepfake_detection_{name}.pdf").read_bytes().startswith(b"%PDF")
     assert (tmp_path / "repository/data/spectra/deepfake_detection.safetensors").exists()
     # what was amiss is said
     assert "2 images left out: the index of the crops does not name them" in printed
@@ -341,14 +354,28 @@ def test_the_seed_draws_the_splits(train, tmp_path, drawn):
     assert [of_metric[1:] for of_metric in three] == scores(1, 2)
 
 
-def test_the_detector_is_the_svm_and_keeps_each_actor_together(train, tmp_path, drawn):
+def test_each_group_of_people_is_tested_on_once_and_the_detector_keeps_each_actor_together(train, tmp_path, drawn):
     frames = write_frames(tmp_path / "frames", PAPERS_VIDEOS, n_frames=2)
-    train("--frames-dir", frames, "--sample-sizes", 8, *FEW, "--svm-c", 5)
+    printed, rows = train("--frames-dir", frames, "--sample-sizes", 8, *FEW, "--svm-c", 5)
+    assert "by identity: 2 groups of people share no video; each of them is tested on once" in printed
+    assert {tuple(row["n_test"]) for row in rows_with(rows, table="videos", protocol="by_identity")} == {(3, 3)}
     with safe_open(tmp_path / "repository/data/spectra/deepfake_detection.safetensors", "numpy") as file:
         description = json.loads(file.metadata()["description"])
         assert len(set(file.get_tensor("groups").tolist())) == 4  # actors 01 to 04, not their six videos
     assert description["classifier"] == {"kernel": "rbf", "C": 5.0, "gamma": 0.86}
     assert description["experiment"] == "deepfake_detection"
+
+
+def test_two_videos_a_test_are_too_few_to_judge_videos_by(train, tmp_path, drawn):
+    frames = write_frames(tmp_path / "frames", [name for name in PLAIN if name[-5] in "012"], n_frames=4)
+    printed, rows = train("--frames-dir", frames, "--sample-sizes", 12, *FEW)
+    assert "videos by video left out: a test has 2, too few videos; need 3" in printed and "Table 2" not in printed
+    assert {(row["table"], row["protocol"]) for row in rows} == {
+        ("sample_sizes", "random"),
+        ("sample_sizes", "by_video"),
+    }
+    assert "roc_figure" not in drawn and "deepfake_detection_roc" not in printed
+    assert {"spectrum_figure", "protocols_figure"} == set(drawn)
 
 
 def test_one_real_video_leaves_random_frames_alone_and_takes_an_older_roc_figure_away(train, tmp_path, drawn):
@@ -373,7 +400,7 @@ def test_the_sample_is_called_one_wherever_its_numbers_stand(train, tmp_path, dr
     folder = tmp_path / "plots/built_in_sample"
     assert printed.startswith("data/deepfake_detection is not there: running on the built-in sample")
     text = (folder / "deepfake_detection_accuracy.md").read_text(encoding="utf-8")
-    title = "DeepFakeDetection experiment on the built-in sample: no reproduction of the paper"
+    title = "DeepFakeDetection experiment, 880 frames on the built-in sample: no reproduction of the paper"
     assert text.startswith(f"# {title}\n") and drawn["roc_figure"][2] == drawn["spectrum_figure"][4] == title
     assert "paper |" not in text and "The paper" not in text and text in printed
     assert results_of(folder)["built_in_sample"] is True
