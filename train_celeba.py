@@ -120,7 +120,7 @@ def controls(dataset, load, settings):
         yield "alike", alteration, load(replace(dataset.feature, alteration=alteration))
 
 
-def draw_centres(path, image_dir, by_centre, settings, title):
+def draw_centres(path, image_dir, by_centre, settings):
     """Draw the reals' mean 2-D spectrum with the rings of both centres; returns whether there is something to draw."""
     from deepfake_spectra.plane_plots import centres_figure
 
@@ -141,7 +141,8 @@ def draw_centres(path, image_dir, by_centre, settings, title):
         released = published_dataset(settings.released_features, PAPER_FEATURE)
         curves["released by the authors"] = released.spectra[released.labels == REAL].mean(axis=0)
     plane = mean_log_power_plane(image_dir, reals["published"].paths, n_threads=settings.n_threads)
-    centres_figure(path, plane, curves, centres, f"{len(reals['published'])} photographs, rings around two centres")
+    n_reals = len(reals["published"])
+    centres_figure(path, plane, curves, centres, f"{n_reals} photographs, rings around two centres")
     return True
 
 
@@ -259,7 +260,7 @@ def main():
     if has_controls:
         control_figure(folder / "celeba_control.png", rows, CONTROL_PANELS, title)
     has_centres = not settings.published_features and draw_centres(
-        folder / "celeba_centres.png", images.path, by_centre, settings, title
+        folder / "celeba_centres.png", images.path, by_centre, settings
     )
     tables = list(make_tables(dataset, rows, settings.n_splits))
     figures = {"celeba_spectrum.png": True, "celeba_control.png": has_controls, "celeba_centres.png": has_centres}

@@ -581,7 +581,7 @@ def test_the_centres_are_drawn_with_their_own_curves_and_the_released_one(train,
         assert curves[name] == pytest.approx(np.mean(rows, axis=0))
     assert curves["released by the authors"] == pytest.approx(spectra[10:].mean(axis=0))
     assert path == tmp_path / "celeba_centres.png"
-    assert title == "CelebA experiment, 48 images: 24 reals, rings around two centres"
+    assert title == "24 photographs, rings around two centres"
 
 
 # --- what is wrong is said in one sentence
