@@ -17,7 +17,7 @@ from deepfake_spectra.settings import run
 
 REAL_DATA = {  # what the README calls a data set, and where it may lie
     "faces_hq": ("data/public_faces", "../shared/data/faces_hq"),
-    "faces_hq_paper": ("data/faces_hq_paper", "../shared/data/faces_hq_paper"),
+    "faces_hq_paper": ("data/faces_hq_900", "../shared/data/faces_hq_paper"),
     "celeba": ("data/public_celeba", "../shared/data/celeba"),
     "faceforensics": ("data/public_clips", "../shared/data/faceforensics"),
     "faceforensics_c40": ("data/public_clips_c40", "../shared/data/faceforensics_c40"),

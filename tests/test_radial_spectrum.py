@@ -1,13 +1,13 @@
 """The spectrum agrees with a plain sum over the plane, and with what is known of images made from formulas."""
 
 from math import hypot, isqrt, log
-from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import real_data
 from scipy.interpolate import CubicSpline
 
-from deepfake_spectra.image_spectra import REAL
+from deepfake_spectra.dataset import REAL
 from deepfake_spectra.opencv import cv2
 from deepfake_spectra.published_features import load_published_features
 from radial_spectrum import (
@@ -22,8 +22,6 @@ from radial_spectrum import (
     spectrum_radii,
 )
 
-SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
-CELEBA_REAL_DIRS = [SHARED_DATA / "celeba" / "real", Path(__file__).parents[1] / "data" / "public_celeba" / "real"]
 CONVENTIONS = ["published", "published_2019", "centred"]
 SHAPES = [(9, 9), (16, 16), (33, 33), (20, 32), (24, 27), (27, 24), (31, 45), (64, 11), (10, 9), (128, 128), (37, 101)]
 SHAPES += [(32, 20), (27, 34), (45, 31), (65, 10), (9, 10), (16, 32), (51, 101), (218, 178)]
@@ -118,11 +116,8 @@ def test_on_squares_published_2019_is_published_to_the_bit(side, dtype):
 
 @pytest.mark.parametrize("name, row", [("017736.jpg", 1136), ("189147.jpg", 1185)])
 def test_the_authors_real_rows_stand_around_the_2019_centre(name, row):
-    path = SHARED_DATA / "published_features" / "celeba_low_1000.pkl"
-    image = next((folder / name for folder in CELEBA_REAL_DIRS if (folder / name).exists()), None)
-    if not (path.exists() and image):
-        pytest.skip(f"{path} or {name} is not here")
-    released, labels = load_published_features(path, fake_label=1)
+    features, image = real_data("published_features") / "celeba_low_1000.pkl", real_data("celeba") / "real" / name
+    released, labels = load_published_features(features, fake_label=1)
     gray = cv2.imread(str(image), cv2.IMREAD_GRAYSCALE)
     by_2019, by_2020 = (
         normalise_by_first(resample_spectrum(radial_spectrum(gray, convention), 80))
