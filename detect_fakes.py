@@ -195,7 +195,7 @@ def json_text(judgements, detector, settings):
 def check_outputs(settings, files):
     """End the run where an output is a folder, named twice, or among what is read (UsageError); make their folders."""
     outputs = [path for path in (settings.csv, settings.json, settings.save_spectra) if path]
-    inputs = [file.path for file in files] + [settings.spectra] * bool(settings.spectra)
+    inputs = [file.path for file in files] + ([settings.spectra] if settings.spectra else [])
     for path in outputs:
         if path.is_dir() or outputs.count(path) > 1:
             raise UsageError(f"{display_path(path)}: a folder, or named twice; name a file of its own for each of "

@@ -149,7 +149,8 @@ def draw_centres(path, image_dir, by_centre, settings):
 def make_tables(dataset, rows, n_splits):
     """Yield (caption, Markdown table) of all that was measured."""
     is_sample = dataset.origin is BUILT_IN_SAMPLE
-    spread = f"mean ± standard deviation over {n_splits} random splits" + ", no photograph on both sides" * is_sample
+    by_photograph = ", no photograph on both sides" if is_sample else ""
+    spread = f"mean ± standard deviation over {n_splits} random splits{by_photograph}"
     for table, caption in (
         ("control", "Control 1. Fakes against fakes, in the last line reals against reals, every second one altered: "
          f"accuracy in %, {spread} (95 % interval). Nothing fake is to be found; 50 would be blind to the alteration"),

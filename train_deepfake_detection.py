@@ -158,11 +158,10 @@ def make_tables(dataset, rows, names, settings):
     )
     metrics = ("accuracy", "balanced_accuracy", "recall_real", "recall_fake", "roc_auc")
     if found := rows_of(rows, "videos", metrics):
+        on_videos = f". {PAPER_VIDEOS}" if is_of_paper(dataset) else ""
         yield (
             f"Table 2. {units.capitalize()}, judged by all their frames: in %, {spread} (95 % interval). "
-            f"Authors' vote: fake above a share of {settings.authors_share:g}"
-            + f". {PAPER_VIDEOS}"
-            * is_of_paper(dataset),
+            f"Authors' vote: fake above a share of {settings.authors_share:g}{on_videos}",
             result_table(
                 found, ("protocol", "classifier", "condition"), ("metric",), names | {"n_test": f"{units} tested"}
             ),

@@ -56,7 +56,8 @@ EXPECTED = "expected the spectra that a train script or --save-spectra of detect
 
 def detector_path(experiment: str, is_sample: bool) -> Path:
     """Return where a train script leaves the detector of its last run."""
-    return REPOSITORY / "data/spectra" / ("built_in_sample_" * is_sample + f"{experiment}.safetensors")
+    prefix = "built_in_sample_" if is_sample else ""
+    return REPOSITORY / "data/spectra" / f"{prefix}{experiment}.safetensors"
 
 
 def save_run(experiment: str, dataset: SpectrumDataset, svc: object, groups: list[str] | None = None) -> None:
