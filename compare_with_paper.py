@@ -336,9 +336,7 @@ def claim_table(rows):
 
 def main():
     settings = read_settings(__name__)
-    from deepfake_spectra.result_plots import (
-        claims_figure,  # matplotlib takes half a second to load
-    )
+    from deepfake_spectra.result_plots import claims_figure  # matplotlib takes half a second to load
 
     rows = read_rows(settings.results_dir)
     note = (

@@ -33,13 +33,7 @@ from deepfake_spectra.detector import FakeDetector
 from deepfake_spectra.detector_file import detector_path, load_detector, save_detector
 from deepfake_spectra.errors import UsageError
 from deepfake_spectra.face_crops import Detector
-from deepfake_spectra.files import (
-    display_path,
-    figure_name,
-    figure_title,
-    printable,
-    write_text,
-)
+from deepfake_spectra.files import display_path, figure_name, figure_title, printable, write_text
 from deepfake_spectra.image_spectra import load_spectra
 from deepfake_spectra.judgement import Judgement, judge, list_files
 from deepfake_spectra.parallel import in_threads

@@ -30,9 +30,7 @@ OUTPUT_DIR: Path = Path("plots/drawn")
 
 def draw_image(path, settings):
     """Write the figure of one image and return where it is."""
-    from deepfake_spectra.plots import (
-        image_figure,  # matplotlib takes half a second, which --help need not wait for
-    )
+    from deepfake_spectra.plots import image_figure  # matplotlib takes half a second, which --help need not wait for
 
     gray = read_gray(path).gray
     spectrum = measure_spectrum(gray, Feature(settings.convention))

@@ -338,9 +338,7 @@ def _check(shape, convention):
 @lru_cache(maxsize=512)
 def _spline_matrix(length, n_bins):
     """Return the (length, n_bins) matrix that the cubic resampling multiplies by."""
-    from scipy.interpolate import (
-        CubicSpline,  # 0.2 s to load, and many a run needs no resampling
-    )
+    from scipy.interpolate import CubicSpline  # 0.2 s to load, and many a run needs no resampling
 
     if length < 4 or n_bins < 2:
         raise ValueError(f"cannot resample {length} values to {n_bins}: needs at least 4 in and 2 out")

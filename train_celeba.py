@@ -29,12 +29,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from deepfake_spectra.alterations import parse_steps
-from deepfake_spectra.classification import (
-    score_baselines,
-    score_classifiers,
-    score_k_means,
-    standardised_weights,
-)
+from deepfake_spectra.classification import score_baselines, score_classifiers, score_k_means, standardised_weights
 from deepfake_spectra.controls import half_altered
 from deepfake_spectra.dataset import BUILT_IN_SAMPLE, FAKE, REAL, Feature, Precision
 from deepfake_spectra.detector_file import save_run
@@ -46,13 +41,7 @@ from deepfake_spectra.image_spectra import (
     sizes_that_fit,
 )
 from deepfake_spectra.published_features import published_dataset
-from deepfake_spectra.results import (
-    headers_warning,
-    paper_rows,
-    result_table,
-    rows_of,
-    write_results,
-)
+from deepfake_spectra.results import headers_warning, result_table, rows_of, sample_size_table, write_results
 from deepfake_spectra.settings import only_one, read_settings, run, settings_record
 from deepfake_spectra.splits import random_splits
 from radial_spectrum import Convention
@@ -103,7 +92,7 @@ PAPER_ACCURACY = {  # per cent at a number of images
 }
 
 
-def controls(dataset, load, settings):
+def controls(dataset, by_centre, load, settings):
     """Yield (table, condition, data set) of the controls: one class against itself, and both classes altered alike."""
     untouched = dataset.of_sources(dataset.sources_of(FAKE))
     yield "control", "untouched", half_altered(untouched, untouched)
@@ -111,9 +100,8 @@ def controls(dataset, load, settings):
         altered = load(replace(dataset.feature, alteration=alteration))
         yield "control", alteration, half_altered(untouched, altered.of_sources(list(untouched.counts())))
     reals = dataset.sources_of(REAL)
-    can_be_wrong = all(width <= 2 * height for height, width in dataset.sizes())  # else the centre of 2019 lies outside
-    if can_be_wrong and np.count_nonzero(dataset.labels == REAL) >= 4:
-        around_other = load(replace(dataset.feature, convention="published_2019")).of_sources(reals)
+    if "published_2019" in by_centre and np.count_nonzero(dataset.labels == REAL) >= 4:
+        around_other = by_centre["published_2019"].of_sources(reals)
         yield "control", "reals, centre of 2019", half_altered(dataset.of_sources(reals), around_other)
     yield "alike", "as they are", dataset
     for alteration in settings.both_altered:
@@ -170,25 +158,21 @@ def make_tables(dataset, rows, n_splits):
                 },
             ),
         )  # fmt: skip
-    accuracies = rows_of(rows, "sample_sizes")
-    is_of_paper = dataset.is_of_paper(PAPER_SOURCES, PAPER_FEATURE)
-    published = paper_rows(PAPER_ACCURACY, accuracies) if is_of_paper else []
     yield (
         f"Table 1. Reals against fakes as published: accuracy in %, {spread} (95 % interval)",
-        result_table(
-            accuracies + published,
-            ("n_samples", "measured") if published else ("n_samples",),
+        sample_size_table(
+            rows,
+            PAPER_ACCURACY if dataset.is_of_paper(PAPER_SOURCES, PAPER_FEATURE) else {},
+            ("n_samples",),
             ("classifier", "protocol"),
-            {dataset.protocol: "", "measured": "by", None: "here"},
+            {dataset.protocol: ""},
         ),
     )
 
 
 def main():
     settings = read_settings(__name__)
-    from sklearn.linear_model import (
-        LogisticRegression,  # scikit-learn and matplotlib take a second to load
-    )
+    from sklearn.linear_model import LogisticRegression  # scikit-learn and matplotlib take a second to load
     from sklearn.svm import SVC
     from sklearn.tree import DecisionTreeClassifier
 
@@ -226,10 +210,19 @@ def main():
         rows += score_baselines(dataset, splits, seed, n_threads, protocol=protocol, **keys)
     remarks += headers_warning(rows)
 
+    by_centre = {}
+    if not settings.published_features:
+        is_wide = any(width > 2 * height for height, width in dataset.sizes())  # the centre of 2019 lies outside then
+        conventions = [name for name in get_args(Convention) if not (is_wide and name == "published_2019")]
+        by_centre = {
+            name: dataset if name == feature.convention else load(replace(feature, convention=name))
+            for name in conventions
+        }
+
     n_fakes = np.count_nonzero(dataset.labels == FAKE)
     has_controls = bool(n_fakes >= 4) and not settings.published_features
     if has_controls:
-        for table, condition, altered in controls(dataset, load, settings):
+        for table, condition, altered in controls(dataset, by_centre, load, settings):
             splits = random_splits(altered, len(altered), settings.test_share, settings.n_splits, seed)
             keys = {"table": table, "condition": condition, "protocol": protocol, "n_samples": len(altered)}
             rows += score_classifiers(altered, splits, classifiers, n_threads, **keys)
@@ -241,11 +234,6 @@ def main():
             f"controls left out: found {n_fakes} fakes, need 4 to train and test on altered and untouched ones"
         )
 
-    by_centre = {}
-    if not settings.published_features:
-        is_wide = any(width > 2 * height for height, width in dataset.sizes())  # the centre of 2019 lies outside then
-        conventions = [name for name in get_args(Convention) if not (is_wide and name == "published_2019")]
-        by_centre = {name: load(replace(feature, convention=name)) for name in conventions}
     for convention, of_centre in by_centre.items():
         splits = random_splits(of_centre, max(sizes), settings.test_share, settings.n_splits, seed)
         keys = {"table": "centre", "condition": convention, "n_samples": max(sizes)}

@@ -21,25 +21,13 @@ from pathlib import Path
 
 import numpy as np
 
-from deepfake_spectra.classification import (
-    predict_splits,
-    score_baselines,
-    score_classifiers,
-    standardised_weights,
-)
+from deepfake_spectra.classification import predict_splits, score_baselines, score_classifiers, standardised_weights
 from deepfake_spectra.dataset import PUBLISHED_FEATURES, Crop, Feature, Precision
 from deepfake_spectra.detector_file import save_run
 from deepfake_spectra.errors import UsageError
 from deepfake_spectra.image_spectra import sizes_that_fit
 from deepfake_spectra.metrics import result_rows
-from deepfake_spectra.results import (
-    headers_warning,
-    heading,
-    paper_rows,
-    result_table,
-    rows_of,
-    write_results,
-)
+from deepfake_spectra.results import headers_warning, heading, result_table, rows_of, sample_size_table, write_results
 from deepfake_spectra.settings import only_one, read_settings, run, settings_record
 from deepfake_spectra.video_frames import (
     ROWS_PER_BLOCK,
@@ -144,16 +132,11 @@ def make_tables(dataset, rows, names, settings):
     """Yield (caption, Markdown table) of all that was measured."""
     units = "blocks" if dataset.origin is PUBLISHED_FEATURES else "videos"
     spread = "mean ± standard deviation over the splits"
-    accuracies = rows_of(rows, "sample_sizes")
-    published = paper_rows(PAPER_ACCURACY, accuracies) if is_of_paper(dataset) else []
     yield (
         f"Table 1. Frames, half of them real: accuracy in %, {spread} (95 % interval, bootstrap over {units}, too "
-        f"narrow for few){OTHER_FRAMES if dataset.origin is PUBLISHED_FEATURES and published else ''}",
-        result_table(
-            accuracies + published,
-            ("n_samples", "protocol", "measured") if published else ("n_samples", "protocol"),
-            ("classifier",),
-            names | {"measured": "by", None: "here"},
+        f"narrow for few){OTHER_FRAMES if dataset.origin is PUBLISHED_FEATURES else ''}",
+        sample_size_table(
+            rows, PAPER_ACCURACY if is_of_paper(dataset) else {}, ("n_samples", "protocol"), ("classifier",), names
         ),
     )
     metrics = ("accuracy", "balanced_accuracy", "recall_real", "recall_fake", "roc_auc")
@@ -177,9 +160,7 @@ def make_tables(dataset, rows, names, settings):
 
 def main():
     settings = read_settings(__name__)
-    from sklearn.linear_model import (
-        LogisticRegression,  # scikit-learn and matplotlib take a second to load
-    )
+    from sklearn.linear_model import LogisticRegression  # scikit-learn and matplotlib take a second to load
     from sklearn.svm import SVC
 
     from deepfake_spectra.plots import roc_figure, spectrum_figure

@@ -33,19 +33,14 @@ from deepfake_spectra.classification import (
 from deepfake_spectra.controls import half_altered, one_against_other
 from deepfake_spectra.dataset import BUILT_IN_SAMPLE, FAKE, REAL, Feature, Precision
 from deepfake_spectra.detector_file import save_run
-from deepfake_spectra.image_spectra import (
-    find_images,
-    label_sources,
-    load_spectra,
-    mean_planes,
-    sizes_that_fit,
-)
+from deepfake_spectra.image_spectra import find_images, label_sources, load_spectra, mean_planes, sizes_that_fit
 from deepfake_spectra.published_features import published_dataset
 from deepfake_spectra.results import (
     headers_warning,
     paper_rows,
     result_table,
     rows_of,
+    sample_size_table,
     write_results,
 )
 from deepfake_spectra.sample.build import sample_images
@@ -102,7 +97,7 @@ PAPER_ACCURACY = {  # per cent at a number of images
 
 
 def transfer_rows(dataset, classifiers, settings, condition):
-    """train on one real and one fake source, test on all the others; empty if a class has one source."""
+    """Train on one real and one fake source, test on all the others; empty if a class has one source."""
     reals, fakes = dataset.sources_of(REAL), dataset.sources_of(FAKE)
     if len(reals) < 2 or len(fakes) < 2:
         return []
@@ -125,7 +120,7 @@ def limit_rows(dataset, classifiers, settings):
 
 
 def control_data(states):
-    """Yield (condition, data set) of a table, in which there is nothing fake to find.
+    """Yield (condition, data set) of a table in which there is nothing fake to find.
 
     One source against itself, as it is and with every second image altered; and two sources of one class.
     """
@@ -172,17 +167,15 @@ def curve_ends(dataset):
 def make_tables(dataset, rows, n_splits):
     """Yield (caption, Markdown table) for all that was measured."""
     by_photograph = ", no photograph on both sides" if dataset.origin is BUILT_IN_SAMPLE else ""
-    accuracies = rows_of(rows, "sample_sizes")
-    is_of_paper = dataset.is_of_paper(PAPER_SOURCES, PAPER_FEATURE)
-    published = paper_rows(PAPER_ACCURACY, accuracies) if is_of_paper else []
     spread = f"mean ± standard deviation over {n_splits} random splits{by_photograph} (95 % interval)"
     yield (
         f"Accuracy in %, {spread}",
-        result_table(
-            accuracies + published,
-            ("n_samples", "measured") if published else ("n_samples",),
+        sample_size_table(
+            rows,
+            PAPER_ACCURACY if dataset.is_of_paper(PAPER_SOURCES, PAPER_FEATURE) else {},
+            ("n_samples",),
             ("classifier", "protocol"),
-            {dataset.protocol: "", "measured": "by", None: "here"},
+            {dataset.protocol: ""},
         ),
     )
     images = {"n_samples": "images", "condition": "all images"}
@@ -221,15 +214,9 @@ def make_tables(dataset, rows, n_splits):
 
 def draw_figures(folder, title, states, rows, svm):
     """Write the figures of results and spectra and return {name: whether it was written}."""
-    from deepfake_spectra.plane_plots import (
-        pipeline_figure,  # matplotlib takes a second to load
-    )
+    from deepfake_spectra.plane_plots import pipeline_figure  # matplotlib takes a second to load
     from deepfake_spectra.plots import crops_figure, sources_figure, spectrum_figure
-    from deepfake_spectra.result_plots import (
-        control_figure,
-        scores_figure,
-        sizes_figure,
-    )
+    from deepfake_spectra.result_plots import control_figure, scores_figure, sizes_figure
 
     dataset, shown = states["as they are"], first_states(states)
     weights = standardised_weights(dataset, svm)

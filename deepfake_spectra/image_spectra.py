@@ -18,14 +18,7 @@ import numpy as np
 from tqdm import tqdm
 
 from deepfake_spectra.alterations import alter, parse_steps
-from deepfake_spectra.dataset import (
-    FAKE,
-    IMAGE_HEADER,
-    REAL,
-    Feature,
-    ImageFolder,
-    SpectrumDataset,
-)
+from deepfake_spectra.dataset import FAKE, IMAGE_HEADER, REAL, Feature, ImageFolder, SpectrumDataset
 from deepfake_spectra.errors import ExperimentError, UnreadableImage, UsageError
 from deepfake_spectra.files import REPOSITORY, display_path, printable
 from deepfake_spectra.image_files import REMARKS, list_images, read_gray

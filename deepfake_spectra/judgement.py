@@ -10,14 +10,7 @@ from deepfake_spectra.dataset import BUILT_IN_SAMPLE, CLASS_NAMES, FAKE, REAL
 from deepfake_spectra.detector import FakeDetector
 from deepfake_spectra.errors import NoCrops, UnreadableImage
 from deepfake_spectra.face_crops import VIDEO_ENDINGS, Frame, face_crops, sampled_frames
-from deepfake_spectra.image_files import (
-    REMARKS,
-    decode_gray,
-    list_images,
-    looks_like_image,
-    read_gray,
-    visible_files,
-)
+from deepfake_spectra.image_files import REMARKS, decode_gray, list_images, looks_like_image, read_gray, visible_files
 from deepfake_spectra.opencv import cv2
 from deepfake_spectra.video_crops import CropOptions
 

@@ -8,13 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from deepfake_spectra.dataset import CLASS_NAMES, FAKE, REAL
-from deepfake_spectra.plots import (
-    CLASSIFIER_COLOURS,
-    CLASSIFIER_MARKERS,
-    COLOURS,
-    ONE_COLUMN,
-    new_figure,
-)
+from deepfake_spectra.plots import CLASSIFIER_COLOURS, CLASSIFIER_MARKERS, COLOURS, ONE_COLUMN, new_figure
 from deepfake_spectra.results import heading, rows_of
 
 

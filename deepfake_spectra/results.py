@@ -11,13 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from deepfake_spectra.dataset import CLASS_NAMES, SpectrumDataset
-from deepfake_spectra.files import (
-    REPOSITORY,
-    display_path,
-    printable,
-    whole_file,
-    write_text,
-)
+from deepfake_spectra.files import REPOSITORY, display_path, printable, whole_file, write_text
 
 ROW_KEYS = (
     "table", "protocol", "n_samples", "classifier", "metric", "mean", "std", "low", "high", "n_test", "n_test_groups",
@@ -174,6 +168,30 @@ def paper_rows(
         if sizes is None or n_samples in sizes
         for classifier, percent in percents.items()
     ]
+
+
+def sample_size_table(
+    rows: Sequence[dict],
+    paper_accuracy: dict[str, dict[int, dict[str, float]]],
+    lines: Sequence[str],
+    columns: Sequence[str],
+    names: dict[str | None, str],
+) -> str:
+    """Return the Markdown table of accuracies by sample size, the paper's beside ours.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        All of an experiment.
+    paper_accuracy : as in `paper_rows`
+        Empty where sources or feature are not the paper's.
+    lines, columns, names : as in `result_table`
+    """
+    accuracies = rows_of(rows, "sample_sizes")
+    published = paper_rows(paper_accuracy, accuracies)
+    if published:
+        lines, names = (*lines, "measured"), names | {"measured": "by", None: "here"}
+    return result_table([*accuracies, *published], lines, columns, names)
 
 
 def rows_of(rows: Sequence[dict], table: str, metrics: Sequence[str] = ("accuracy",)) -> list[dict]:

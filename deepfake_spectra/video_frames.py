@@ -26,19 +26,8 @@ from deepfake_spectra.files import REPOSITORY, display_path, printable
 from deepfake_spectra.image_spectra import load_spectra
 from deepfake_spectra.published_features import check_published, load_published_features
 from deepfake_spectra.sample import build as sample
-from deepfake_spectra.splits import (
-    equal_split,
-    held_out_identities,
-    held_out_rows,
-    leave_one_part_out,
-)
-from deepfake_spectra.video_crops import (
-    COMPRESSIONS,
-    CropOptions,
-    extract_videos,
-    identities,
-    read_index,
-)
+from deepfake_spectra.splits import equal_split, held_out_identities, held_out_rows, leave_one_part_out
+from deepfake_spectra.video_crops import COMPRESSIONS, CropOptions, extract_videos, identities, read_index
 from radial_spectrum import original_lengths
 
 Sides = list[tuple[np.ndarray, np.ndarray]]  # per split, which frames it may train on and test on, (n_frames,) bool

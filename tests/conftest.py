@@ -109,6 +109,22 @@ def drawn(monkeypatch) -> dict[str, tuple]:
 
 
 @pytest.fixture
+def train(call, drawn, request):
+    """Return a function that runs the script that a test file is named after, in this process and without figures.
+
+    It gives what the script printed. One thread: more cost more than they save on so few images.
+    """
+    script = request.module.__name__.removeprefix("test_")
+
+    def train(*flags) -> str:
+        done = call(script, "--n-threads", 1, *flags)
+        assert (done.status, done.err) == (0, "")
+        return done.out
+
+    return train
+
+
+@pytest.fixture
 def draw(monkeypatch):
     """Return a function that calls a figure function and returns the Figure, instead of having it written."""
     from deepfake_spectra import plots

@@ -11,14 +11,7 @@ from outputs import table_lines
 from pictures import by_opencv, picture
 
 import benchmark_spectrum
-from benchmark_spectrum import (
-    WAYS,
-    decode,
-    make_images,
-    measure_speeds,
-    speed_table,
-    straightforward_spectrum,
-)
+from benchmark_spectrum import WAYS, decode, make_images, measure_speeds, speed_table, straightforward_spectrum
 from radial_spectrum import radial_spectrum
 
 SMALL = ("--side", 64, "--n-images", 3, "--n-repeats", 2)

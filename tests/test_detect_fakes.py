@@ -16,24 +16,12 @@ from pictures import by_opencv, by_pillow, colour_picture, picture, write_source
 from video_clips import ffmpeg, stairs, write_clip
 
 from deepfake_spectra import plots
-from deepfake_spectra.dataset import (
-    CLASS_NAMES,
-    FAKE,
-    IMAGES,
-    REAL,
-    Feature,
-    ImageFolder,
-)
+from deepfake_spectra.dataset import CLASS_NAMES, FAKE, IMAGES, REAL, Feature, ImageFolder
 from deepfake_spectra.detector import FakeDetector
 from deepfake_spectra.detector_file import load_detector, save_detector
 from deepfake_spectra.image_spectra import load_spectra
 from deepfake_spectra.judgement import File, judge
-from deepfake_spectra.sample.build import (
-    FAKE_SOURCES,
-    REAL_SOURCES,
-    photograph_of,
-    sample_images,
-)
+from deepfake_spectra.sample.build import FAKE_SOURCES, REAL_SOURCES, photograph_of, sample_images
 from deepfake_spectra.video_crops import CropOptions, extract_videos
 from deepfake_spectra.video_frames import find_frames, load_frames
 

@@ -8,14 +8,7 @@ import skimage.data
 from video_clips import H264, ffmpeg, stairs, step_of, write_clip
 
 from deepfake_spectra.errors import NoCrops
-from deepfake_spectra.face_crops import (
-    Face,
-    Frame,
-    detect_faces,
-    face_crops,
-    face_square,
-    sampled_frames,
-)
+from deepfake_spectra.face_crops import Face, Frame, detect_faces, face_crops, face_square, sampled_frames
 from deepfake_spectra.opencv import cv2
 
 FACE_X, FACE_Y = 223, 120  # middle of the astronaut's face, by eye

@@ -10,15 +10,7 @@ from scipy.interpolate import CubicSpline
 
 from deepfake_spectra import image_spectra
 from deepfake_spectra.alterations import alter
-from deepfake_spectra.dataset import (
-    BUILT_IN_SAMPLE,
-    FAKE,
-    IMAGES,
-    REAL,
-    Feature,
-    ImageFolder,
-    SpectrumDataset,
-)
+from deepfake_spectra.dataset import BUILT_IN_SAMPLE, FAKE, IMAGES, REAL, Feature, ImageFolder, SpectrumDataset
 from deepfake_spectra.errors import ExperimentError, UnreadableImage, UsageError
 from deepfake_spectra.image_spectra import (
     feature_of,

@@ -24,12 +24,7 @@ from deepfake_spectra.plots import (
     spectrum_figure,
     spectrum_label,
 )
-from radial_spectrum import (
-    centre_third,
-    log_power_plane,
-    radial_spectrum,
-    spectrum_radii,
-)
+from radial_spectrum import centre_third, log_power_plane, radial_spectrum, spectrum_radii
 
 FREQUENCY, RADIUS = "Spatial frequency (cycles/pixel)", "Radius (0: first bin, 1: last bin)"
 WHOLE, HIGHEST = "Mean ± 1 standard deviation", "The highest quarter"

@@ -10,20 +10,11 @@ import pytest
 from conftest import real_data
 from pictures import picture
 
-from deepfake_spectra.dataset import (
-    FAKE,
-    PUBLISHED_FEATURES,
-    REAL,
-    Feature,
-    ImageFolder,
-)
+from deepfake_spectra.dataset import FAKE, PUBLISHED_FEATURES, REAL, Feature, ImageFolder
 from deepfake_spectra.errors import ExperimentError, UsageError
 from deepfake_spectra.image_files import read_gray
 from deepfake_spectra.image_spectra import feature_of, load_spectra
-from deepfake_spectra.published_features import (
-    load_published_features,
-    published_dataset,
-)
+from deepfake_spectra.published_features import load_published_features, published_dataset
 
 SPECTRA = np.linspace(1, 0.3, 12).reshape(4, 3)
 LABEL = np.array([1.0, 1.0, 0.0, 0.0])  # floats, as in the authors' files

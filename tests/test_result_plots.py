@@ -6,13 +6,7 @@ from figures import legend_of, lines_of, looks, panel
 
 from deepfake_spectra.dataset import FAKE, REAL
 from deepfake_spectra.plots import COLOURS, save_figure
-from deepfake_spectra.result_plots import (
-    claims_figure,
-    control_figure,
-    protocols_figure,
-    scores_figure,
-    sizes_figure,
-)
+from deepfake_spectra.result_plots import claims_figure, control_figure, protocols_figure, scores_figure, sizes_figure
 from deepfake_spectra.results import paper_rows
 
 CONTROL_PANELS = {"control": "Fakes against fakes", "alike": "Both altered alike"}

@@ -14,13 +14,7 @@ from sklearn.linear_model import LogisticRegression
 
 from deepfake_spectra import results
 from deepfake_spectra.classification import score_classifiers, score_k_means
-from deepfake_spectra.dataset import (
-    BUILT_IN_SAMPLE,
-    FAKE,
-    IMAGES,
-    PUBLISHED_FEATURES,
-    REAL,
-)
+from deepfake_spectra.dataset import BUILT_IN_SAMPLE, FAKE, IMAGES, PUBLISHED_FEATURES, REAL
 from deepfake_spectra.metrics import METRICS, Prediction, result_rows
 from deepfake_spectra.results import (
     ROW_KEYS,

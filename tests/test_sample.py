@@ -21,13 +21,7 @@ from deepfake_spectra.files import REPOSITORY
 from deepfake_spectra.opencv import cv2
 from deepfake_spectra.sample import build, generators, show
 from deepfake_spectra.sample import train as training
-from deepfake_spectra.sample.build import (
-    ALTERED_SOURCES,
-    FAKE_SOURCES,
-    PHOTOGRAPHS,
-    REAL_SOURCES,
-    photograph_of,
-)
+from deepfake_spectra.sample.build import ALTERED_SOURCES, FAKE_SOURCES, PHOTOGRAPHS, REAL_SOURCES, photograph_of
 from deepfake_spectra.sample.generators import generate, load_generator, resynthesise
 from deepfake_spectra.settings import run
 from deepfake_spectra.splits import held_out_rows

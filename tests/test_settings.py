@@ -12,13 +12,7 @@ import pytest
 
 from deepfake_spectra.errors import ExperimentError, UsageError
 from deepfake_spectra.files import REPOSITORY
-from deepfake_spectra.settings import (
-    ALLOWED_VALUES,
-    only_one,
-    read_settings,
-    run,
-    settings_record,
-)
+from deepfake_spectra.settings import ALLOWED_VALUES, only_one, read_settings, run, settings_record
 
 SCRIPT = '''"""Measure 100 % of nothing.
 

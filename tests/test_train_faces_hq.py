@@ -25,15 +25,7 @@ from sklearn.svm import SVC
 import train_faces_hq
 from deepfake_spectra import plane_plots, plots
 from deepfake_spectra.alterations import alter
-from deepfake_spectra.dataset import (
-    BUILT_IN_SAMPLE,
-    FAKE,
-    IMAGES,
-    PUBLISHED_FEATURES,
-    REAL,
-    Feature,
-    SpectrumDataset,
-)
+from deepfake_spectra.dataset import BUILT_IN_SAMPLE, FAKE, IMAGES, PUBLISHED_FEATURES, REAL, Feature, SpectrumDataset
 from deepfake_spectra.opencv import cv2
 from deepfake_spectra.plane_plots import pipeline_figure
 from deepfake_spectra.plots import crops_figure
@@ -88,18 +80,6 @@ def faces(tmp_path_factory):
             pixels = np.clip(picture(seed, (64, 64), 2.0) + noise, 0, 255).round().astype(np.uint8)
             (folder / source / f"{image:02}.png").write_bytes(by_opencv(pixels))
     return folder
-
-
-@pytest.fixture
-def train(call, drawn):
-    """Return a function that runs the script in this process without figures, and gives what it printed."""
-
-    def train(*flags):
-        done = call("train_faces_hq", "--n-threads", 1, *flags)  # threads cost more than they save on so few images
-        assert (done.status, done.err) == (0, "")
-        return done.out
-
-    return train
 
 
 # --- the paper's values

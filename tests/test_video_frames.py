@@ -7,14 +7,7 @@ from sklearn.linear_model import LogisticRegression
 
 from deepfake_spectra import video_frames
 from deepfake_spectra.classification import score_classifiers
-from deepfake_spectra.dataset import (
-    BUILT_IN_SAMPLE,
-    FAKE,
-    PUBLISHED_FEATURES,
-    REAL,
-    Feature,
-    Split,
-)
+from deepfake_spectra.dataset import BUILT_IN_SAMPLE, FAKE, PUBLISHED_FEATURES, REAL, Feature, Split
 from deepfake_spectra.errors import ExperimentError, UsageError
 from deepfake_spectra.video_frames import (
     by_class,

@@ -170,9 +170,7 @@ def crops(picture: np.ndarray) -> list[np.ndarray]:
 
 def upsample_bicubically(gray: np.ndarray) -> np.ndarray:
     """Return a picture halved and doubled again, both bicubically; of an odd side the last line is lost."""
-    from PIL import (
-        Image,  # its cubic filters before it decimates; OpenCV's does not, and would alias
-    )
+    from PIL import Image  # its cubic filters before it decimates; OpenCV's does not, and would alias
 
     height, width = (side // 2 for side in gray.shape)
     picture = Image.fromarray(gray[: 2 * height, : 2 * width])

@@ -35,13 +35,7 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from deepfake_spectra.classification import score_classifiers, score_k_means
-from deepfake_spectra.dataset import (
-    BUILT_IN_SAMPLE,
-    FAKE,
-    REAL,
-    Feature,
-    SpectrumDataset,
-)
+from deepfake_spectra.dataset import BUILT_IN_SAMPLE, FAKE, REAL, Feature, SpectrumDataset
 from deepfake_spectra.errors import ExperimentError, UnreadableImage
 from deepfake_spectra.files import display_path, whole_file
 from deepfake_spectra.image_spectra import measure_spectrum
