@@ -1,10 +1,12 @@
 """The claim table: each number and figure of the paper beside what was measured here, and what it measures.
 
-    python compare_with_paper.py
+    python compare_with_paper.py                            # of the results that the README quotes
+    python compare_with_paper.py --results-dir plots        # of your own runs, and whether they say the same
 
-Reads the results files that the commands of the table wrote (see the README) and writes plots/claims.md,
-plots/claims.png and plots/claims.pdf. Of the numbers only the paper's are typed in here, and the words: a results file
-that is not there ends the run with the command that writes it.
+Reads the results files that the commands of the table write (see the README) and writes plots/claims.md,
+plots/claims.png and plots/claims.pdf. Of the numbers only the paper's are typed in here, and the words. Commands that
+were not run leave their numbers out. Numbers of your own runs that differ from the quoted ones, in the digits that the
+table shows, are listed.
 """
 
 import json
@@ -12,14 +14,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from deepfake_spectra.errors import ExperimentError
-from deepfake_spectra.files import display_path, write_text
+from deepfake_spectra.files import REPOSITORY, display_path, write_text
 from deepfake_spectra.settings import read_settings, run
 
-RESULTS_DIR: Path = Path("plots")  # where the results files lie
+RESULTS_DIR: Path = Path("plots/reference")  # of the results files; plots: those of your own runs
 OUTPUT_DIR: Path = Path("plots")  # for claims.md, .png and .pdf
 
+REFERENCE_DIR = REPOSITORY / "plots/reference"  # what the README quotes
 FACES, CELEBA, CELEBA_FEATURES, FRAMES, CLIPS = SOURCES = (
-    "faces_hq_900/faces_hq", "celeba", "published_features/celeba", "published_features/deepfake_detection",
+    "faces_hq_900/faces_hq", "celeba/celeba", "published_features/celeba", "published_features/deepfake_detection",
     "clips_c40/deepfake_detection",
 )  # fmt: skip
 COMMANDS = dict(zip(SOURCES, "ABCDE"))  # by the letters of the README's section "Reproduce each experiment"
@@ -204,7 +207,7 @@ CLAIMS = (
         None,
         (),
         measures="real and fake are exchanged in its legend",
-        verdict="legend swapped in the paper; ours in plots/celeba_spectrum.png",
+        verdict="legend swapped in the paper; ours in plots/reference/celeba/celeba_spectrum.png",
     ),
     Claim(
         "DeepFakeDetection, frames, SVM (RBF)",
@@ -269,19 +272,21 @@ CLAIMS = (
 
 
 def read_rows(results_dir):
-    """Return {source: rows} of all results files."""
+    """Return {source: rows} of the results files that are there."""
     rows = {}
     for source in SOURCES:
         path = results_dir / f"{source}_results.json"
         if not path.is_file():
-            raise ExperimentError(
-                f"{display_path(path)}: not there; run command {COMMANDS[source]} of the README's section "
-                '"Reproduce each experiment" first'
-            )
+            continue
         try:
             rows[source] = json.loads(path.read_text(encoding="utf-8"))["rows"]
         except (ValueError, KeyError, TypeError):
             raise ExperimentError(f"{display_path(path)}: damaged; run command {COMMANDS[source]} again") from None
+    if not rows:
+        raise ExperimentError(
+            f"{display_path(results_dir)}: found none of {', '.join(SOURCES)} (_results.json); run a command of the "
+            'README\'s section "Reproduce each experiment" first'
+        )
     return rows
 
 
@@ -302,7 +307,7 @@ def find_row(chosen, rows):
 def numbers_text(cells, rows):
     """Return cells of the table as one: label, number in per cent, interval; n and size of a test where they change."""
     texts, last = [], None
-    for chosen in cells:
+    for chosen in (chosen for chosen in cells if chosen.source in rows):
         row = find_row(chosen, rows)
         about = [] if row["low"] is None else [f"{100 * row['low']:.0f}–{100 * row['high']:.0f}"]
         unit = " videos" if row["table"] == "videos" else ""
@@ -311,7 +316,17 @@ def numbers_text(cells, rows):
         brackets = f" ({'; '.join(about)})" if about else ""
         texts.append(f"{chosen.label} {100 * row['mean']:.1f}{brackets}".strip())
         last = sizes
+    left_out = sorted({COMMANDS[chosen.source] for chosen in cells if chosen.source not in rows})
+    texts += [f"command {letter} was not run" for letter in left_out]
     return "; ".join(texts).replace("; to ", " to ")
+
+
+def differences(rows, reference):
+    """Yield (what a number is, as it is here, as it is quoted) for every number of the table that both have."""
+    for claim in CLAIMS:
+        for chosen in claim.published + claim.honest + claim.baseline:
+            if chosen.source in rows and chosen.source in reference:
+                yield claim.claim, numbers_text([chosen], rows), numbers_text([chosen], reference)
 
 
 def claim_table(rows):
@@ -354,7 +369,7 @@ def main():
                 "honest_is": claim.honest[0].label.rstrip(":") if claim.honest else "",
             }
             | {
-                kind: find_row(cells[0], rows) if cells else None
+                kind: find_row(cells[0], rows) if cells and cells[0].source in rows else None
                 for kind, cells in (
                     ("published", claim.published),
                     ("honest", claim.honest),
@@ -366,6 +381,12 @@ def main():
     )
     print(claim_table(rows))
     print(f"written into {display_path(settings.output_dir)}: claims.md, claims.png, claims.pdf")
+    if settings.results_dir.resolve() != REFERENCE_DIR:
+        compared = list(differences(rows, read_rows(REFERENCE_DIR)))
+        differing = [numbers for numbers in compared if numbers[1] != numbers[2]]
+        print(f"{len(compared) - len(differing)} of {len(compared)} numbers are those of {display_path(REFERENCE_DIR)}")
+        for claim, ours, quoted in differing:
+            print(f"{claim}: {ours}, quoted: {quoted}")
 
 
 if __name__ == "__main__":

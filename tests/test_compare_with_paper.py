@@ -7,6 +7,7 @@ import pytest
 from claims import cells_of_claims, write_claim_results
 from outputs import table_lines
 
+import compare_with_paper
 import train_celeba
 import train_deepfake_detection
 import train_faces_hq
@@ -170,32 +171,81 @@ def test_the_figure_is_given_the_first_of_each_kind_of_number(compare, made, dra
 
 
 @pytest.mark.parametrize("source, letter", list(zip(SOURCES, "ABCDE", strict=True)))
-def test_a_missing_file_is_one_sentence_with_the_letter_of_its_command(compare, made, source, letter, tmp_path):
+def test_the_numbers_of_a_command_that_was_not_run_are_left_out(compare, made, source, letter, tmp_path):
+    whole = claim_lines(compare().out)
     (made[0] / f"{source}_results.json").unlink()
     done = compare()
+    assert (done.status, done.err) == (0, "")
+    for claim in CLAIMS:
+        for column, cells in ((2, claim.published), (3, claim.honest + claim.baseline)):
+            text = claim_lines(done.out)[claim.claim][column]
+            used = {cell.source for cell in cells}
+            assert text.endswith(f"command {letter} was not run") == (source in used)
+            assert source in used or text == whole[claim.claim][column]
+            assert used != {source} or text == f"command {letter} was not run"
+
+
+def test_no_results_file_at_all_is_one_sentence(compare, made, tmp_path):
+    for source in SOURCES:
+        (made[0] / f"{source}_results.json").unlink()
+    done = compare()
     assert (done.status, done.out, done.err.count("\n")) == (1, "", 1)
-    assert done.err.startswith("compare_with_paper.py: ") and f"{source}_results.json: not there; " in done.err
-    assert f"run command {letter} of the README" in done.err and not (tmp_path / "plots").exists()
+    assert f"{made[0]}: found none of " in done.err and "run a command of the" in done.err
+
+
+def test_a_file_that_is_no_results_file_is_one_sentence_with_the_letter_of_its_command(compare, made):
+    (made[0] / f"{SOURCES[3]}_results.json").write_text("[", encoding="utf-8")
+    done = compare()
+    assert (done.status, done.out, done.err.count("\n")) == (1, "", 1)
+    assert "damaged; run command D again" in done.err
+
+
+# --- one's own runs beside the quoted ones
+
+
+def test_numbers_that_differ_from_the_quoted_ones_are_listed(compare, made, monkeypatch):
+    monkeypatch.setattr(compare_with_paper, "REFERENCE_DIR", made[0])
+    folder, rows = made[0].with_name("own"), made[1]
+    for source in SOURCES[1:]:
+        (folder / source).parent.mkdir(parents=True, exist_ok=True)
+        (folder / f"{source}_results.json").write_text(json.dumps({"rows": rows[source]}), encoding="utf-8")
+    changed = rows["celeba/celeba"][0]
+    n_compared = sum(cell.source != SOURCES[0] for cell in cells_of_claims())
+
+    def own(mean):
+        found = [changed | {"mean": mean}, *rows["celeba/celeba"][1:]]
+        (folder / "celeba/celeba_results.json").write_text(json.dumps({"rows": found}), encoding="utf-8")
+        return compare("--results-dir", folder).out.partition("claims.pdf\n")[2].splitlines()
+
+    assert own(changed["mean"] + 1e-5) == [f"{n_compared} of {n_compared} numbers are those of {made[0]}"]
+    head, *lines = own(changed["mean"] + 0.001)
+    assert head == f"{n_compared - len(lines)} of {n_compared} numbers are those of {made[0]}" and lines
+    quoted = f"{100 * changed['mean']:.1f}"
+    for line in lines:
+        ours, _, theirs = line.partition(", quoted: ")
+        assert f"{100 * changed['mean'] + 0.1:.1f}" in ours and quoted in theirs
 
 
 @pytest.mark.parametrize("twice", [True, False])
 def test_a_row_that_is_there_twice_or_not_at_all_is_one_sentence(compare, made, twice):
     folder, rows = made
-    found = [rows["celeba"][0], *rows["celeba"]] if twice else rows["celeba"][1:]
-    (folder / "celeba_results.json").write_text(json.dumps({"rows": found}), encoding="utf-8")
+    found = [rows["celeba/celeba"][0], *rows["celeba/celeba"]] if twice else rows["celeba/celeba"][1:]
+    (folder / "celeba/celeba_results.json").write_text(json.dumps({"rows": found}), encoding="utf-8")
     done = compare()
     assert (done.status, done.out, done.err.count("\n")) == (1, "", 1)
-    assert f"celeba: found {2 if twice else 0} rows of {{'table': " in done.err and "expected one" in done.err
+    assert f"celeba/celeba: found {2 if twice else 0} rows of {{'table': " in done.err and "expected one" in done.err
 
 
 # --- the README
 
 
 def test_the_readme_has_the_table_that_was_written():
-    if not (REPOSITORY / "plots/claims.md").is_file():
-        pytest.skip("needs plots/claims.md: python compare_with_paper.py")
+    if not (REPOSITORY / "plots/reference/claims.md").is_file():
+        pytest.skip("needs plots/reference/claims.md")
     between = repository_text("README.md").partition("<!-- claims -->")[2].partition("<!-- /claims -->")[0]
-    table = "".join(f"{line}\n" for line in repository_text("plots/claims.md").splitlines() if line.startswith("|"))
+    table = "".join(
+        f"{line}\n" for line in repository_text("plots/reference/claims.md").splitlines() if line.startswith("|")
+    )
     assert table.count("\n") == 2 + len(CLAIMS) and between.strip() == table.strip()
 
 
@@ -210,9 +260,9 @@ def test_the_command_of_each_letter_writes_the_results_file_of_that_letter():
 
 
 def test_the_results_files_that_are_here_give_the_table_that_is_here(call, drawn, tmp_path):
-    files = [REPOSITORY / f"plots/{source}_results.json" for source in SOURCES]
-    if not all(path.is_file() for path in (*files, REPOSITORY / "plots/claims.md")):
-        pytest.skip("needs the results files of commands A to E, and plots/claims.md")
-    done = call("compare_with_paper", "--results-dir", REPOSITORY / "plots", "--output-dir", tmp_path)
+    files = [REPOSITORY / f"plots/reference/{source}_results.json" for source in SOURCES]
+    if not all(path.is_file() for path in (*files, REPOSITORY / "plots/reference/claims.md")):
+        pytest.skip("needs the results files of commands A to E, and plots/reference/claims.md")
+    done = call("compare_with_paper", "--results-dir", REPOSITORY / "plots/reference", "--output-dir", tmp_path)
     assert (done.status, done.err) == (0, "")
-    assert (tmp_path / "claims.md").read_text(encoding="utf-8") == repository_text("plots/claims.md")
+    assert (tmp_path / "claims.md").read_text(encoding="utf-8") == repository_text("plots/reference/claims.md")

@@ -96,7 +96,8 @@ def replace_script(tmp_path, monkeypatch):
 @pytest.fixture
 def material(repository, built_sample):
     """Fill the repository: `mine` has images, `frames` crops of videos, `clips` two videos, `made` results files."""
-    write_claim_results(repository / "made")
+    for folder in ("made", "plots/reference"):
+        write_claim_results(repository / folder)
     write_source(repository / "mine/photos", 12)
     write_source(repository / "mine/gan", 12, first_seed=100, blur=0.8)
     write_frames(repository / "frames", [f"{label}/c23/{n}.mp4" for label in ("real", "fake") for n in range(3)], 4)
