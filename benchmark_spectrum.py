@@ -29,7 +29,7 @@ from tqdm import tqdm
 
 from deepfake_spectra.dataset import Feature
 from deepfake_spectra.errors import ExperimentError, UnreadableImage, UsageError
-from deepfake_spectra.files import display_path, repository_path, write_text
+from deepfake_spectra.files import check_outputs, display_path, repository_path, write_text
 from deepfake_spectra.image_files import list_images, read_gray
 from deepfake_spectra.image_spectra import measure_spectrum
 from deepfake_spectra.opencv import cv2
@@ -204,6 +204,8 @@ def processor():
 
 def main():
     settings = read_settings(__name__)
+    table = settings.output_dir / "benchmark.md"
+    check_outputs([(table, rb"\A# Speed\n")], [settings.images_dir] if settings.images_dir else [])
     with ExitStack() as stack:
         if settings.images_dir is None:
             paths = make_images(Path(stack.enter_context(tempfile.TemporaryDirectory())), settings)
@@ -219,8 +221,8 @@ def main():
             f"    python {shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])}"
         )
     print(f"{text}\n")
-    write_text(settings.output_dir / "benchmark.md", f"# Speed\n\n{text}\n")
-    print(f"written: {display_path(settings.output_dir / 'benchmark.md')}")
+    write_text(table, f"# Speed\n\n{text}\n")
+    print(f"written: {display_path(table)}")
 
 
 if __name__ == "__main__":

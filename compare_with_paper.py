@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from deepfake_spectra.errors import ExperimentError
-from deepfake_spectra.files import REPOSITORY, display_path, write_text
+from deepfake_spectra.files import FIGURE_MARK, REPOSITORY, check_outputs, display_path, write_text
 from deepfake_spectra.settings import read_settings, run
 
 RESULTS_DIR: Path = Path("plots/reference")  # of the results files; plots: those of your own runs
@@ -353,6 +353,8 @@ def main():
     settings = read_settings(__name__)
     from deepfake_spectra.result_plots import claims_figure  # matplotlib takes half a second to load
 
+    outputs = {"md": rb"\A# The paper's claims\n", "png": FIGURE_MARK, "pdf": FIGURE_MARK}
+    check_outputs([(settings.output_dir / f"claims.{ending}", mark) for ending, mark in outputs.items()])
     rows = read_rows(settings.results_dir)
     note = (
         "Accuracy in %, in brackets the 95 % interval; `honest` is what is left without the fault that the next column "

@@ -17,7 +17,7 @@ import scipy.fft
 
 from deepfake_spectra.dataset import Feature
 from deepfake_spectra.errors import UnreadableImage
-from deepfake_spectra.files import figure_name, figure_title, printable
+from deepfake_spectra.files import FIGURE_MARK, check_outputs, display_path, figure_name, figure_title, printable
 from deepfake_spectra.image_files import read_gray
 from deepfake_spectra.image_spectra import measure_spectrum
 from deepfake_spectra.settings import read_settings, run
@@ -28,13 +28,12 @@ CUT_OFF: float = 0.5  # the last panel keeps what lies above: 0 is DC, 0.71 Nyqu
 OUTPUT_DIR: Path = Path("plots/drawn")
 
 
-def draw_image(path, settings):
-    """Write the figure of one image and return where it is."""
+def draw_image(path, figure_path, settings):
+    """Write the figure of one image."""
     from deepfake_spectra.plots import image_figure  # matplotlib takes half a second, which --help need not wait for
 
     gray = read_gray(path).gray
     spectrum = measure_spectrum(gray, Feature(settings.convention))
-    figure_path = settings.output_dir / figure_name(path)
     image_figure(
         figure_path,
         gray,
@@ -45,7 +44,6 @@ def draw_image(path, settings):
         settings.cut_off,
         f"{figure_title(path)}, {gray.shape[1]} × {gray.shape[0]} pixels",
     )
-    return figure_path
 
 
 def highest_frequencies(gray, cut_off):
@@ -59,10 +57,13 @@ def highest_frequencies(gray, cut_off):
 
 def main():
     settings = read_settings(__name__, positional=("images", "image files to draw"))
+    figures = {image: settings.output_dir / figure_name(Path(image)) for image in settings.images}
+    check_outputs([(path, FIGURE_MARK) for path in dict.fromkeys(figures.values())], map(Path, settings.images))
     n_left_out = 0
-    for image in dict.fromkeys(settings.images):
+    for image, path in figures.items():
         try:
-            print(draw_image(Path(image), settings), flush=True)
+            draw_image(Path(image), path, settings)
+            print(display_path(path), flush=True)
         except UnreadableImage as reason:
             n_left_out += 1
             print(f"{Path(sys.argv[0]).name}: {printable(image)}: {reason}; not drawn", file=sys.stderr)

@@ -19,10 +19,10 @@ from pathlib import Path
 
 from deepfake_spectra.errors import UsageError
 from deepfake_spectra.face_crops import Detector
-from deepfake_spectra.files import REPOSITORY, display_path
+from deepfake_spectra.files import REPOSITORY, check_outputs, display_path
 from deepfake_spectra.sample import build as sample
 from deepfake_spectra.settings import read_settings, run
-from deepfake_spectra.video_crops import CropOptions, extract_videos
+from deepfake_spectra.video_crops import INDEX_MARK, INDEX_NAME, CropOptions, extract_videos
 
 # data
 VIDEOS_DIR: Path | None = None  # folder of videos; none: data/faceforensics, else the built-in sample
@@ -49,6 +49,7 @@ def main():
         )
         sample.build_video_sample(sample.VIDEOS_DIR)
         videos_dir, frames_dir, detector = sample.VIDEOS_DIR, settings.frames_dir or sample.FRAMES_DIR, "centre"
+    check_outputs([(frames_dir / INDEX_NAME, INDEX_MARK)], [videos_dir])
     options = CropOptions(settings.frames_per_video, detector, settings.face_margin)
     extract_videos(videos_dir, frames_dir, options, settings.n_threads)
 

@@ -17,8 +17,7 @@ On celeba_low_1000.pkl, 400 a test: SVM 99.9 % (linear), 100 % (RBF), 98.7 % (po
 k-means 96.4 %.
 
 Writes plots/celeba_spectrum, _control and _centres (.png and .pdf), _accuracy.md, _accuracy.csv, _results.json,
-_scores.csv.gz and _files.txt, for the sample into plots/built_in_sample/; and the spectra for detect_fakes.py,
-data/spectra/celeba.safetensors or built_in_sample_celeba.safetensors.
+_scores.csv.gz, _files.txt, and for detect_fakes.py _judge.safetensors; for the sample into plots/built_in_sample/.
 """
 
 from dataclasses import replace
@@ -31,7 +30,7 @@ import numpy as np
 from deepfake_spectra.alterations import parse_steps
 from deepfake_spectra.classification import score_baselines, score_classifiers, score_k_means, standardised_weights
 from deepfake_spectra.controls import half_altered
-from deepfake_spectra.dataset import BUILT_IN_SAMPLE, FAKE, REAL, Feature, Precision
+from deepfake_spectra.dataset import BUILT_IN_SAMPLE, FAKE, ORIGINS, REAL, Feature, Precision
 from deepfake_spectra.detector_file import save_run
 from deepfake_spectra.image_spectra import (
     find_images,
@@ -41,7 +40,15 @@ from deepfake_spectra.image_spectra import (
     sizes_that_fit,
 )
 from deepfake_spectra.published_features import published_dataset
-from deepfake_spectra.results import headers_warning, result_table, rows_of, sample_size_table, write_results
+from deepfake_spectra.results import (
+    check_results,
+    headers_warning,
+    metric_said,
+    result_table,
+    rows_of,
+    sample_size_table,
+    write_results,
+)
 from deepfake_spectra.settings import only_one, read_settings, run, settings_record
 from deepfake_spectra.splits import random_splits
 from radial_spectrum import Convention
@@ -82,6 +89,7 @@ CONTROL_PANELS = {
     "control": "One class against itself, every second one altered (fakes; last line: reals)",
     "alike": "Reals against fakes, both altered alike",
 }
+FIGURES = ("spectrum", "control", "centres")
 
 # the paper's own, beside which ours are set where sources and feature are the same: not to be edited
 PAPER_SOURCES = {"img_align_celeba": REAL, "dataset_celebA": FAKE}
@@ -141,15 +149,18 @@ def make_tables(dataset, rows, n_splits):
     spread = f"mean ± standard deviation over {n_splits} random splits{by_photograph}"
     for table, caption in (
         ("control", "Control 1. Fakes against fakes, in the last line reals against reals, every second one altered: "
-         f"accuracy in %, {spread} (95 % interval). Nothing fake is to be found; 50 would be blind to the alteration"),
-        ("alike", f"Control 2. Reals against fakes, both altered alike: accuracy in %, {spread} (95 % interval)"),
+         f"{metric_said(rows, 'control')} in %, {spread} (95 % "
+         "interval). Nothing fake is to be found; 50 would be blind to the alteration"),
+        ("alike", f"Control 2. Reals against fakes, both altered alike: {metric_said(rows, 'alike')} in %, {spread} "
+         "(95 % interval)"),
     ):  # fmt: skip
         if found := rows_of(rows, table):
             yield caption, result_table(found, ("condition", "n_samples"), ("classifier",), {"n_samples": "images"})
     if found := rows_of(rows, "centre"):
         yield (
             "Where the rings stand: `published` around the middle, `published_2019` as the authors' code of 2019 had "
-            f"it (both coordinates from the width), `centred` around DC. Accuracy in %, {spread} (95 % interval)",
+            f"it (both coordinates from the width), `centred` around DC. {metric_said(rows, 'centre').capitalize()} in "
+            f"%, {spread} (95 % interval)",
             result_table(
                 found, ("condition", "n_samples"), ("classifier", "protocol"),
                 {
@@ -159,7 +170,8 @@ def make_tables(dataset, rows, n_splits):
             ),
         )  # fmt: skip
     yield (
-        f"Table 1. Reals against fakes as published: accuracy in %, {spread} (95 % interval)",
+        f"Table 1. Reals against fakes as published: {metric_said(rows, 'sample_sizes')} in %, {spread} "
+        "(95 % interval)",
         sample_size_table(
             rows,
             PAPER_ACCURACY if dataset.is_of_paper(PAPER_SOURCES, PAPER_FEATURE) else {},
@@ -183,11 +195,16 @@ def main():
         parse_steps(alteration)  # a wrong one ends the run before it has cost anything
     feature = Feature(settings.convention, precision=settings.precision, n_bins=settings.n_bins, normalise=True)
     only_one(DATA_DIR=settings.data_dir, PUBLISHED_FEATURES=settings.published_features)
+    released = [settings.released_features] if settings.released_features else []
     if settings.published_features:
+        folder = settings.output_dir / ORIGINS["published_features"].subfolder
+        check_results(folder, "celeba", FIGURES, [settings.published_features, *released])
         dataset = published_dataset(settings.published_features, feature)
     else:
         labels = label_sources(settings.real_sources, settings.fake_sources)
         images = find_images("celeba", settings.data_dir, labels, PAPER_SOURCES)  # the sample's if there are none
+        folder = settings.output_dir / images.origin.subfolder
+        check_results(folder, "celeba", FIGURES, [*images.source_dirs(), *released])
         reading = {key: getattr(settings, key) for key in ("seed", "n_threads", "max_unreadable")}
         load = partial(load_spectra, images, n_samples=max(settings.sample_sizes), **reading)
         dataset = load(feature)
@@ -242,7 +259,6 @@ def main():
         stump, tenth_value = {"tenth_value": DecisionTreeClassifier(max_depth=1)}, of_centre.spectra[:, 9:10]
         rows += score_classifiers(of_centre, splits, stump, n_threads, tenth_value, protocol=protocol, **keys)
 
-    folder = settings.output_dir / dataset.origin.subfolder
     title = f"CelebA experiment, {len(dataset)} images{dataset.origin.said}"
     weights = standardised_weights(dataset, classifiers["svm_linear"])
     spectrum_figure(folder / "celeba_spectrum.png", dataset, weights, "Linear SVM", title)
@@ -254,7 +270,7 @@ def main():
     tables = list(make_tables(dataset, rows, settings.n_splits))
     figures = {"celeba_spectrum.png": True, "celeba_control.png": has_controls, "celeba_centres.png": has_centres}
     write_results(folder, "celeba", title, dataset, settings_record(settings), rows, tables, remarks, figures)
-    save_run("celeba", dataset, classifiers["svm_linear"])
+    save_run(folder, "celeba", dataset, classifiers["svm_linear"])
 
 
 if __name__ == "__main__":

@@ -12,9 +12,9 @@ its test: so the random split of the paper stands beside splits by video and by 
 
 The last line runs on the authors' own features, without any video: on test_1000.pkl, 200 frames a test, the SVM scores
 90.2 % by random rows and 85.4 % by blocks of 20. Writes plots/deepfake_detection_spectrum,
-_protocols and _roc (.png and .pdf), _accuracy.md, _accuracy.csv, _results.json, _scores.csv.gz and _files.txt; for the
-sample and the authors' features into plots/built_in_sample/ and plots/published_features/. The spectra of frames go
-into data/spectra/deepfake_detection.safetensors or built_in_sample_deepfake_detection.safetensors, for detect_fakes.py.
+_protocols and _roc (.png and .pdf), _accuracy.md, _accuracy.csv, _results.json, _scores.csv.gz, _files.txt, and for
+detect_fakes.py _judge.safetensors; for the sample and the authors' features into plots/built_in_sample/ and
+plots/published_features/.
 """
 
 from pathlib import Path
@@ -27,7 +27,17 @@ from deepfake_spectra.detector_file import save_run
 from deepfake_spectra.errors import UsageError
 from deepfake_spectra.image_spectra import sizes_that_fit
 from deepfake_spectra.metrics import result_rows
-from deepfake_spectra.results import headers_warning, heading, result_table, rows_of, sample_size_table, write_results
+from deepfake_spectra.results import (
+    check_results,
+    headers_warning,
+    heading,
+    leading_metric,
+    metric_said,
+    result_table,
+    rows_of,
+    sample_size_table,
+    write_results,
+)
 from deepfake_spectra.settings import only_one, read_settings, run, settings_record
 from deepfake_spectra.video_frames import (
     ROWS_PER_BLOCK,
@@ -92,6 +102,7 @@ NAMES = {
 BLOCK_NAMES = {  # of the authors' features, which name no videos
     "videos": "Blocks", "by_video": f"by block of {ROWS_PER_BLOCK} rows", "n_test_groups": "of blocks",
 }  # fmt: skip
+FIGURES = ("spectrum", "protocols", "roc")
 LEAST_VIDEOS = 3  # that a test must have: of two, one real and one fake, a rate says nothing
 CONSTANT_RULE = "more frequent class of the videos trained on"
 
@@ -133,7 +144,8 @@ def make_tables(dataset, rows, names, settings):
     units = "blocks" if dataset.origin is PUBLISHED_FEATURES else "videos"
     spread = "mean ± standard deviation over the splits"
     yield (
-        f"Table 1. Frames, half of them real: accuracy in %, {spread} (95 % interval, bootstrap over {units}, too "
+        f"Table 1. Frames, half of them real: {metric_said(rows, 'sample_sizes')} in %, {spread} "
+        f"(95 % interval, bootstrap over {units}, too "
         f"narrow for few){OTHER_FRAMES if dataset.origin is PUBLISHED_FEATURES else ''}",
         sample_size_table(
             rows, PAPER_ACCURACY if is_of_paper(dataset) else {}, ("n_samples", "protocol"), ("classifier",), names
@@ -141,9 +153,14 @@ def make_tables(dataset, rows, names, settings):
     )
     metrics = ("accuracy", "balanced_accuracy", "recall_real", "recall_fake", "roc_auc")
     if found := rows_of(rows, "videos", metrics):
+        leading = leading_metric(rows, "videos")
+        found.sort(key=lambda row: row["metric"] != leading)
+        unequal = (
+            "" if leading == "accuracy" else f" Real and fake {units} are not equally many: balanced accuracy leads."
+        )
         on_videos = f". {PAPER_VIDEOS}" if is_of_paper(dataset) else ""
         yield (
-            f"Table 2. {units.capitalize()}, judged by all their frames: in %, {spread} (95 % interval). "
+            f"Table 2. {units.capitalize()}, judged by all their frames: in %, {spread} (95 % interval).{unequal} "
             f"Authors' vote: fake above a share of {settings.authors_share:g}{on_videos}",
             result_table(
                 found, ("protocol", "classifier", "condition"), ("metric",), names | {"n_test": f"{units} tested"}
@@ -170,11 +187,16 @@ def main():
     only_one(FRAMES_DIR=settings.frames_dir, PUBLISHED_TEST=settings.published_test)
     authors_split = None
     if settings.published_test:
+        folder = settings.output_dir / PUBLISHED_FEATURES.subfolder
+        published = filter(None, (settings.published_train, settings.published_test))
+        check_results(folder, "deepfake_detection", FIGURES, published)
         dataset, authors_split = published_frames(settings.published_train, settings.published_test, feature)
     elif settings.published_train:
         raise UsageError("--published-train needs --published-test: the authors' two files belong together")
     else:
         images = find_frames(settings.frames_dir)  # the sample's if there are none
+        folder = settings.output_dir / images.origin.subfolder
+        check_results(folder, "deepfake_detection", FIGURES, images.source_dirs())
         dataset = load_frames(images, feature, settings.n_threads, settings.max_unreadable)
 
     classifiers = {
@@ -208,7 +230,6 @@ def main():
         keys |= {"train_sources": trained, "test_sources": tested}
         rows += score_classifiers(dataset, splits, classifiers, n_threads, **keys)
 
-    folder = settings.output_dir / dataset.origin.subfolder
     title = f"DeepFakeDetection experiment, {len(dataset)} frames{dataset.origin.said}"
     names = NAMES | (BLOCK_NAMES if dataset.origin is PUBLISHED_FEATURES else {})
     weights = standardised_weights(dataset, classifiers["logistic_regression"])
@@ -224,7 +245,7 @@ def main():
     figures["deepfake_detection_roc.png"] = bool(said)
     record = settings_record(settings)
     write_results(folder, "deepfake_detection", title, dataset, record, rows, tables, remarks, figures)
-    save_run("deepfake_detection", dataset, classifiers["svm_rbf"], first_identities(dataset))
+    save_run(folder, "deepfake_detection", dataset, classifiers["svm_rbf"], first_identities(dataset))
 
 
 if __name__ == "__main__":

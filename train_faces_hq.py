@@ -12,9 +12,8 @@ there is nothing fake to find. On 600 images that are most likely the paper's (1
     python train_faces_hq.py --data-dir DIR --real-sources A B --fake-sources C D
 
 Writes plots/faces_hq_spectrum, _sources, _sizes, _control, _scores and _planes (.png and .pdf; of the sample also
-_crops and _pipeline), _accuracy.md, _accuracy.csv, _results.json, _scores.csv.gz and _files.txt, for the sample into
-plots/built_in_sample/; and the spectra for detect_fakes.py,
-data/spectra/faces_hq.safetensors or built_in_sample_faces_hq.safetensors.
+_crops and _pipeline), _accuracy.md, _accuracy.csv, _results.json, _scores.csv.gz, _files.txt, and for detect_fakes.py
+_judge.safetensors; for the sample into plots/built_in_sample/.
 """
 
 from dataclasses import replace
@@ -31,12 +30,14 @@ from deepfake_spectra.classification import (
     standardised_weights,
 )
 from deepfake_spectra.controls import half_altered, one_against_other
-from deepfake_spectra.dataset import BUILT_IN_SAMPLE, FAKE, REAL, Feature, Precision
+from deepfake_spectra.dataset import BUILT_IN_SAMPLE, FAKE, ORIGINS, REAL, Feature, Precision
 from deepfake_spectra.detector_file import save_run
 from deepfake_spectra.image_spectra import find_images, label_sources, load_spectra, mean_planes, sizes_that_fit
 from deepfake_spectra.published_features import published_dataset
 from deepfake_spectra.results import (
+    check_results,
     headers_warning,
+    metric_said,
     paper_rows,
     result_table,
     rows_of,
@@ -79,6 +80,7 @@ OUTPUT_DIR: Path = Path("plots")  # for tables and figures
 CONTROL_PANELS = {
     "alike": "Reals against fakes, all images altered alike", "control": "Nothing fake to find",
 }  # fmt: skip
+FIGURES = ("spectrum", "sources", "sizes", "control", "scores", "planes", "crops", "pipeline")
 PLANES_PER_CLASS = 300  # images whose mean 2-D spectrum is drawn
 
 # the paper's own, beside which ours are set where sources and feature are the same: not to be edited
@@ -169,7 +171,7 @@ def make_tables(dataset, rows, n_splits):
     by_photograph = ", no photograph on both sides" if dataset.origin is BUILT_IN_SAMPLE else ""
     spread = f"mean ± standard deviation over {n_splits} random splits{by_photograph} (95 % interval)"
     yield (
-        f"Accuracy in %, {spread}",
+        f"{metric_said(rows, 'sample_sizes').capitalize()} in %, {spread}",
         sample_size_table(
             rows,
             PAPER_ACCURACY if dataset.is_of_paper(PAPER_SOURCES, PAPER_FEATURE) else {},
@@ -181,7 +183,7 @@ def make_tables(dataset, rows, n_splits):
     images = {"n_samples": "images", "condition": "all images"}
     if found := rows_of(rows, "alike"):
         yield (
-            f"Reals against fakes, all images altered alike: accuracy in %, {spread}",
+            f"Reals against fakes, all images altered alike: {metric_said(rows, 'alike')} in %, {spread}",
             result_table(
                 found, ("condition", "n_samples"), ("classifier", "protocol"), images | {dataset.protocol: ""}
             ),
@@ -194,7 +196,8 @@ def make_tables(dataset, rows, n_splits):
         )
     if found := rows_of(rows, "control"):
         yield (
-            f"Nothing fake to find: one source against itself, and two sources of one class: accuracy in %, {spread}",
+            f"Nothing fake to find: one source against itself, and two sources of one class: "
+            f"{metric_said(rows, 'control')} in %, {spread}",
             result_table(found, ("condition", "n_samples"), ("classifier",), images | {"condition": "told apart"}),
         )
     if found := rows_of(rows, "limits", ("recall_real", "recall_fake")):
@@ -226,7 +229,8 @@ def draw_figures(folder, title, states, rows, svm):
     published = paper_rows(PAPER_ACCURACY) if dataset.is_of_paper(PAPER_SOURCES, PAPER_FEATURE) else []
     sizes_figure(folder / "faces_hq_sizes.png", rows_of(rows, "sample_sizes"), published, title)
     control_figure(folder / "faces_hq_control.png", rows, CONTROL_PANELS, title)
-    said = {row["condition"]: row["predictions"] for row in rows_of(rows, "alike") if row["classifier"] == "svm_linear"}
+    alike = [row for row in rows_of(rows, "alike", ("accuracy",)) if row["classifier"] == "svm_linear"]
+    said = {row["condition"]: row["predictions"] for row in alike}
     scores = {panel_title(name): scores_by_source(state, said[name]) for name, state in shown.items()}
     scores_figure(folder / "faces_hq_scores.png", scores, "Linear SVM", title)
     is_sample = dataset.origin is BUILT_IN_SAMPLE
@@ -272,10 +276,14 @@ def main():
     reading = {key: getattr(settings, key) for key in ("seed", "n_threads", "max_unreadable")}
     only_one(DATA_DIR=settings.data_dir, PUBLISHED_FEATURES=settings.published_features)
     if settings.published_features:
+        folder = settings.output_dir / ORIGINS["published_features"].subfolder
+        check_results(folder, "faces_hq", FIGURES, [settings.published_features])
         dataset = published_dataset(settings.published_features, feature)
     else:
         labels = label_sources(settings.real_sources, settings.fake_sources)
         images = find_images("faces_hq", settings.data_dir, labels, PAPER_SOURCES)  # the sample's if there are none
+        folder = settings.output_dir / images.origin.subfolder
+        check_results(folder, "faces_hq", FIGURES, images.source_dirs())
         load = partial(load_spectra, images, n_samples=max(settings.sample_sizes), **reading)
         dataset = load(feature)
     states = {"as they are": dataset}
@@ -316,7 +324,6 @@ def main():
     remarks += headers_warning(rows)
     if not any(row["table"] == "transfer" for row in rows):
         remarks.append("transfer left out: it needs two sources of each class")
-    folder = settings.output_dir / dataset.origin.subfolder
     title = f"Faces-HQ experiment, {len(dataset)} images{dataset.origin.said}"
     figures = draw_figures(folder, title, states, rows, classifiers["svm_linear"])
     if not settings.published_features:
@@ -324,7 +331,7 @@ def main():
     captioned = enumerate(make_tables(dataset, rows, settings.n_splits), 1)
     tables = [(f"Table {number}. {caption}", table) for number, (caption, table) in captioned]
     write_results(folder, "faces_hq", title, dataset, settings_record(settings), rows, tables, remarks, figures)
-    save_run("faces_hq", dataset, classifiers["svm_linear"])
+    save_run(folder, "faces_hq", dataset, classifiers["svm_linear"])
 
 
 if __name__ == "__main__":

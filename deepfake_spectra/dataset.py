@@ -58,6 +58,10 @@ class ImageFolder(NamedTuple):
     group_of: Callable[[str], str] | None = None  # path -> what it must not be separated from; None: each its own
     group_name: str = ""  # what `group_of` gives: "photograph", "video"
 
+    def source_dirs(self) -> list[Path]:
+        """Return the folders that are read."""
+        return [self.path / source for source in self.labels_of_sources]
+
 
 @dataclass
 class SpectrumDataset:

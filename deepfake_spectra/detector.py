@@ -1,7 +1,7 @@
 """Labelled spectra -> a detector that gives probabilities, says why, and says when it should not be believed.
 
     detector = FakeDetector(dataset, "faces_hq", {"kernel": "linear", "C": 1.0})
-    detector.score(spectrum)                # probability of fake
+    detector.score(spectrum)                # probability of fake, as far as the held-out images can tell
     detector.warnings(spectrum, header)     # in what the image is unlike those that were trained on
     detector.evidence(spectrum)             # what each bin contributed
 
@@ -21,6 +21,8 @@ from deepfake_spectra.image_spectra import feature_of
 MOST_FOLDS = 5
 RANGE_QUANTILE = 0.99  # of the training images lie less outside the others' range than where a warning begins
 MANY_SIZES = 20  # different ones in training: from here on they vary freely, and what lies between them is known, too
+MOST_STEPS = 4e8  # of a fit, times its rows: about two seconds; 900 faces of one JPEG quality take 1.2e8
+LEAST_SCORE = 0.001  # three decimals are printed
 SAME_QUALITY = 2  # steps of JPEG quality, within which tables differ little
 
 _PATH_STEPS = 32  # of the integral in `evidence`; it is exact to 1e-3 of the decision value then
@@ -48,6 +50,12 @@ class FakeDetector:
         In which the decision values for the calibration (Platt's) were held out.
     n_right, n_held_out : dict of int to int
         {REAL: ..., FAKE: ...}: of the spectra held out, how many fell on the right side of probability 0.5.
+    has_converged : bool
+        Whether the fit came to its end. One of inseparable classes may not in `MOST_STEPS`; it is left as it is then,
+        and judged by `n_right` like any other: so every fit ends, and hears Ctrl-C, within seconds.
+    lowest_score, highest_score : float
+        What so many held-out images, or groups of them, can support; a score beyond is set to that. Platt's targets:
+        1 / (n + 2) for n real ones of which none was like a fake, and likewise for the fakes.
     low, high : ndarray, (n_bins,)
         The range of the training spectra.
     most_outside : float
@@ -62,6 +70,7 @@ class FakeDetector:
 
     def __init__(self, dataset: SpectrumDataset, experiment: str, classifier: dict, seed: int = 0, n_threads: int = -1):
         from sklearn.calibration import CalibratedClassifierCV
+        from sklearn.exceptions import ConvergenceWarning
         from sklearn.model_selection import cross_val_predict
         from sklearn.svm import SVC
         from sklearn.utils.class_weight import compute_sample_weight
@@ -69,8 +78,10 @@ class FakeDetector:
         self.dataset, self.experiment, self.classifier = dataset, experiment, classifier
         spectra, labels = dataset.spectra, dataset.labels
         folds = _held_out_folds(labels, dataset.groups, seed)
-        svc, weights = SVC(**classifier), compute_sample_weight("balanced", labels)
-        with joblib.parallel_config("threading", n_jobs=n_threads):
+        most_steps = int(MOST_STEPS / len(labels))
+        svc, weights = SVC(**classifier, max_iter=most_steps), compute_sample_weight("balanced", labels)
+        with joblib.parallel_config("threading", n_jobs=n_threads), warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # `has_converged` says it
             calibrated = CalibratedClassifierCV(svc, cv=folds, ensemble=False).fit(spectra, labels, weights)
             held_out = cross_val_predict(
                 svc, spectra, labels, cv=folds, method="decision_function", params={"sample_weight": weights}
@@ -82,10 +93,14 @@ class FakeDetector:
                 f"the classifier does not tell real from fake in these {len(labels)} spectra: held out, fakes score no "
                 "higher than reals; train on more, or other, images"
             )
+        self.has_converged = bool(np.all(self._svc.n_iter_ < most_steps))
         self.n_folds = len(folds)
         is_right = (self._calibrator.predict(held_out) >= 0.5) == (labels == FAKE)
         self.n_held_out = {label: np.count_nonzero(labels == label) for label in (REAL, FAKE)}
         self.n_right = {label: np.count_nonzero(is_right[labels == label]) for label in (REAL, FAKE)}
+        n_real, n_fake = (len(np.unique(dataset.groups[labels == label])) for label in (REAL, FAKE))
+        self.lowest_score = max(LEAST_SCORE, 1 / (n_real + 2))
+        self.highest_score = min(1 - LEAST_SCORE, (n_fake + 1) / (n_fake + 2))
         self._middle = np.mean([spectra[labels == label].mean(axis=0) for label in (REAL, FAKE)], axis=0)
         self.low, self.high, self.most_outside = _training_range(spectra, dataset.groups)
         self._seen = _SeenHeaders(dataset)
@@ -102,9 +117,18 @@ class FakeDetector:
         return feature_of(gray, self.dataset.feature)
 
     def score(self, spectrum: np.ndarray) -> float:
-        """Return the probability that a spectrum (n_bins,) is a fake's, real and fake being equally frequent."""
+        """Return the probability that a spectrum (n_bins,) is a fake's, real and fake being equally frequent.
+
+        It lies between `lowest_score` and `highest_score`.
+        """
         decision = self._svc.decision_function(spectrum[None])
-        return float(self._calibrator.predict(decision)[0])  # as predict_proba, which takes a millisecond more
+        probability = self._calibrator.predict(decision)[0]  # as predict_proba, which takes a millisecond more
+        return float(np.clip(probability, self.lowest_score, self.highest_score))
+
+    def score_text(self, score: float) -> str:
+        """Return a score with three decimals, with "<" or ">" where it is as far out as the detector can tell."""
+        sign = "<" if score <= self.lowest_score else ">" if score >= self.highest_score else ""
+        return f"{sign}{score:.3f}"
 
     def warnings(self, spectrum: np.ndarray, header: np.void) -> dict[str, str]:
         """Return in what an image is unlike the training images.

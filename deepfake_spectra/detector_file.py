@@ -1,29 +1,33 @@
-"""A detector in one file: the labelled spectra that it is fitted to, and what it is to be fitted with.
+"""A judge in one file: the labelled spectra that a detector is fitted to, what it is fitted with, and who made it when.
 
-    save_detector(path, "faces_hq", {"kernel": "linear", "C": 1.0}, dataset)
-    detector = load_detector(path)
+    save_judge(path, new_judge("faces_hq", {"kernel": "linear", "C": 1.0}, dataset))
+    detector = read_judge(path).detector()
 
 Spectra are the model, since a fit takes a second. The file is a `safetensors` file: arrays, whose sizes its reader
-checks against the file's, and a text; nothing in it is run. It holds no name of any file.
+checks against the file's, and a text; nothing in it is run. It holds no name of any image.
 
     spectra                 (n, n_bins) float64     as the classifier gets them: cropped, resampled and normalised
     labels                  (n,) uint8              0 real, 1 fake
     groups                  (n,) int64              equal numbers must not stand on both sides of a split
     sources                 (n,) int64              index into the description's `sources`
     width, height, jpeg_quality, format, subsampling    (n,) int64, of the files' headers; the last two are indices
-    metadata "description"  text, JSON              the rest, see `save_detector`
+    metadata "description"  text, JSON              the rest, see `save_judge`
 """
 
 import json
+import os
+import re
+import shlex
+import sys
 import textwrap
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import get_args
+from typing import NamedTuple, get_args
 
 import numpy as np
 
 from deepfake_spectra.dataset import (
-    BUILT_IN_SAMPLE,
     IMAGE_HEADER,
     ORIGINS,
     PUBLISHED_FEATURES,
@@ -34,11 +38,12 @@ from deepfake_spectra.dataset import (
 )
 from deepfake_spectra.detector import FakeDetector
 from deepfake_spectra.errors import ExperimentError, UsageError
-from deepfake_spectra.files import REPOSITORY, display_path, printable, whole_file
+from deepfake_spectra.files import display_path, printable, whole_file
 from deepfake_spectra.image_files import READ_FORMATS
+from deepfake_spectra.results import commit
 from radial_spectrum import Convention
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 EXPERIMENTS = ("faces_hq", "celeba", "deepfake_detection")
 KERNELS = {"linear": {"C"}, "rbf": {"C", "gamma"}}  # its parameters
 SUBSAMPLINGS = ("", "4:4:4", "4:2:2", "4:2:0")
@@ -46,27 +51,66 @@ INTEGERS = {  # array: its least value, and the first that is too large
     "labels": (0, 2), "groups": (0, 2**31), "sources": (0, 2**31), "width": (1, 2**24), "height": (1, 2**24),
     "jpeg_quality": (0, 101), "format": (0, len(READ_FORMATS)), "subsampling": (0, len(SUBSAMPLINGS)),
 }  # fmt: skip
-DESCRIPTION = {"format_version", "experiment", "origin", "feature", "classifier", "sources"}
+MAKING = {  # how a judge was made, and the form of each text
+    "made": r"\d{4}-\d\d-\d\d \d\d:\d\d UTC",
+    "command": r".{1,1000}",
+    "commit": r"([0-9a-f]{40}(\+changes)?)?",
+}
+DESCRIPTION = {"format_version", "experiment", "origin", "feature", "classifier", "sources", *MAKING}
 
-LARGEST_FILE = 2**30  # bytes; 40,000 spectra of 722 values take 240 MB
-LARGEST_VALUE = 1e6  # of a spectrum: log powers reach some 500, divided ones are about 1
-PARAMETER_RANGE = (1e-6, 1e6)  # of C and gamma; outside, a fit may take for ever
-EXPECTED = "expected the spectra that a train script or --save-spectra of detect_fakes.py writes"
+LARGEST_FILE = 2**28  # bytes; 40,000 spectra of 722 values take 240 MB
+MOST_SPECTRA = 50_000  # a fit to more would take hours
+LARGEST_VALUE = 1e4  # of a spectrum: log powers reach some 500, divided ones are about 1
+PARAMETER_RANGE = (1e-4, 1e4)  # of C and gamma; the experiments' lie from 0.86 to 6.37
+EXPECTED = "expected a judge that a train script wrote, <experiment>_judge.safetensors"
 
 
-def detector_path(experiment: str, is_sample: bool) -> Path:
-    """Return where a train script leaves the detector of its last run."""
-    prefix = "built_in_sample_" if is_sample else ""
-    return REPOSITORY / "data/spectra" / f"{prefix}{experiment}.safetensors"
+class Judge(NamedTuple):
+    """What a detector is fitted to and with, and how it was made."""
+
+    experiment: str
+    classifier: dict
+    dataset: SpectrumDataset
+    made: str  # "2026-11-23 14:05 UTC"
+    command: str
+    commit: str  # "" outside git
+
+    def detector(self, seed: int = 0, n_threads: int = -1) -> FakeDetector:
+        """Return the detector, fitted; see there."""
+        return FakeDetector(self.dataset, self.experiment, self.classifier, seed, n_threads)
+
+    def making(self) -> str:
+        """Return when, by which command and from which code it was made."""
+        code, _, changes = self.commit.partition("+")
+        code = f" (commit {code[:7]}{' with ' * bool(changes)}{changes})" if code else ""
+        return f"made {self.made} by {self.command}{code}"
 
 
-def save_run(experiment: str, dataset: SpectrumDataset, svc: object, groups: list[str] | None = None) -> None:
-    """Save the spectra of a run where `detect_fakes.py` looks for them, and print where that is.
+def new_judge(experiment: str, classifier: dict, dataset: SpectrumDataset) -> Judge:
+    """Return a judge that is made now, by the script that runs; its command names the home folder as `~`."""
+    home = os.path.expanduser("~") + os.sep
+    words = [Path(sys.argv[0]).name, *(word.replace(home, f"~{os.sep}") for word in sys.argv[1:])]
+    command = printable(f"python {shlex.join(words)}")[:1000]
+    return Judge(experiment, classifier, dataset, f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", command, commit() or "")
 
-    Of the authors' own features, and of altered images, nothing is saved: no new image could be compared with them.
+
+def judge_file(folder: Path, experiment: str) -> Path:
+    """Return where the judge of an experiment lies among its results."""
+    return folder / f"{experiment}_judge.safetensors"
+
+
+def save_run(
+    folder: Path, experiment: str, dataset: SpectrumDataset, svc: object, groups: list[str] | None = None
+) -> None:
+    """Save the judge of a run beside its results, and print how it is asked.
+
+    Of the authors' own features there is none, since no image can be compared with them, nor with parameters that no
+    judge may have: an older one is then removed, which was not made by this run.
 
     Parameters
     ----------
+    folder : Path
+        That `results.check_results` has looked at.
     experiment : {"faces_hq", "celeba", "deepfake_detection"}
     dataset : SpectrumDataset
     svc : sklearn.svm.SVC
@@ -74,55 +118,58 @@ def save_run(experiment: str, dataset: SpectrumDataset, svc: object, groups: lis
     groups : (n,) str, optional
         What must not stand on both sides of a split; default those of the dataset.
     """
+    path = judge_file(folder, experiment)
+    classifier = {"kernel": svc.kernel} | {name: getattr(svc, name) for name in sorted(KERNELS[svc.kernel])}
     if dataset.origin is PUBLISHED_FEATURES:
         return
-    if dataset.feature.alteration:  # an image to be judged comes unaltered: its spectrum would not compare
-        print("the spectra of altered images are not kept for detect_fakes.py")
+    try:
+        _checked_classifier(classifier)
+    except ValueError as reason:
+        path.unlink(missing_ok=True)
+        print(f"no judge for detect_fakes.py: {reason}")
         return
-    path = detector_path(experiment, dataset.origin is BUILT_IN_SAMPLE)
-    classifier = {"kernel": svc.kernel} | {name: getattr(svc, name) for name in sorted(KERNELS[svc.kernel])}
-    save_detector(path, experiment, classifier, dataset, groups)
-    print(f"{display_path(path)}: the spectra of this run, for detect_fakes.py")
+    if groups is not None:
+        dataset = replace(dataset, groups=np.array(groups))
+    save_judge(path, new_judge(experiment, classifier, dataset))
+    shown = display_path(path)
+    print(f"judge: {shown}; ask it: python detect_fakes.py --judge {shlex.quote(shown)} FILE")
 
 
-def save_detector(
-    path: Path, experiment: str, classifier: dict, dataset: SpectrumDataset, groups: list[str] | None = None
-) -> None:
-    """Write what a detector is fitted to, whole; groups become numbers, and no path goes with them."""
+def save_judge(path: Path, judge: Judge) -> None:
+    """Write a judge, whole; groups become numbers, and no path of an image goes with them."""
     from safetensors.numpy import save
 
+    dataset = judge.dataset
     names = list(dataset.counts())
     headers = dataset.headers
     arrays = {
         "spectra": np.ascontiguousarray(dataset.spectra, np.float64),
         "labels": dataset.labels.astype(np.uint8),
-        "groups": np.unique(dataset.groups if groups is None else groups, return_inverse=True)[1],
+        "groups": np.unique(dataset.groups, return_inverse=True)[1],
         "sources": np.array([names.index(name) for name in dataset.sources]),
         "format": np.array([READ_FORMATS.index(name) for name in headers["format"]]),
         "subsampling": np.array([SUBSAMPLINGS.index(name) for name in headers["subsampling"]]),
     } | {name: headers[name].astype(np.int64) for name in ("width", "height", "jpeg_quality")}
     description = {
         "format_version": FORMAT_VERSION,
-        "experiment": experiment,
+        "experiment": judge.experiment,
         "origin": dataset.origin.name,
         "feature": asdict(dataset.feature),
-        "classifier": classifier,
+        "classifier": judge.classifier,
         "sources": [printable(name) for name in names],
-    }
+    } | {name: getattr(judge, name) for name in MAKING}
     with whole_file(path) as temporary:
         # save_file would make it readable for its owner only
         temporary.write_bytes(save(arrays, {"description": json.dumps(description)}))
 
 
-def load_detector(path: Path, seed: int = 0, n_threads: int = -1) -> FakeDetector:
-    """Return a detector fitted to the spectra of a file that may come from anybody.
+def read_judge(path: Path) -> Judge:
+    """Return the judge of a file that may come from anybody.
 
     Parameters
     ----------
     path : Path
-        As `save_detector` writes it.
-    seed, n_threads
-        See `FakeDetector`.
+        As `save_judge` writes it.
 
     Raises
     ------
@@ -143,21 +190,22 @@ def load_detector(path: Path, seed: int = 0, n_threads: int = -1) -> FakeDetecto
         with safe_open(path, "numpy") as file:
             description = json.loads((file.metadata() or {}).get("description", "null"))
             arrays = {name: file.get_tensor(name) for name in file.keys()}
-        experiment, classifier, dataset = _checked(arrays, description)
+        return _checked(arrays, description)
     except (SafetensorError, OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         reason = textwrap.shorten(ascii(str(error))[1:-1], 200) or type(error).__name__
         raise ExperimentError(f"{display_path(path)}: refused ({reason}); {EXPECTED}") from error
-    return FakeDetector(dataset, experiment, classifier, seed, n_threads)
 
 
 def _checked(arrays, description):
-    """Return experiment, classifier and data set of a file's arrays and description; ValueError where one is wrong."""
-    _require(isinstance(description, dict) and description.get("format_version") == FORMAT_VERSION,
-             f"no description of format version {FORMAT_VERSION}")  # fmt: skip
+    """Return the judge of a file's arrays and description; ValueError where one is wrong."""
+    version = description.get("format_version") if isinstance(description, dict) else None
+    _require(version not in range(1, FORMAT_VERSION), "of an older version; run its train script again")
+    _require(version == FORMAT_VERSION, f"no description of format version {FORMAT_VERSION}")
     _require(description.keys() == DESCRIPTION, f"its description has the fields {', '.join(sorted(description))}")
     _require(arrays.keys() == {"spectra", *INTEGERS}, f"its arrays are {', '.join(sorted(arrays))}")
     spectra, names = arrays["spectra"], description["sources"]
     _require(spectra.ndim == 2 and spectra.dtype == np.float64 and spectra.shape[1] >= 2, "spectra of another form")
+    _require(len(spectra) <= MOST_SPECTRA, f"{len(spectra)} spectra, more than {MOST_SPECTRA}")
     _require((np.abs(spectra) <= LARGEST_VALUE).all(), "spectra hold values that are not finite, or no log powers")
     _require(isinstance(names, list) and all(isinstance(name, str) and name.isprintable() for name in names),
              "sources that cannot be printed")  # fmt: skip
@@ -182,7 +230,11 @@ def _checked(arrays, description):
         headers=headers,
         origin=ORIGINS[_one_of(ORIGINS, description, "origin")],
     )
-    return _one_of(EXPERIMENTS, description, "experiment"), _checked_classifier(description["classifier"]), dataset
+    for name, form in MAKING.items():
+        text = description[name]
+        _require(isinstance(text, str) and text.isprintable() and re.fullmatch(form, text), f"{name} of another form")
+    experiment, making = _one_of(EXPERIMENTS, description, "experiment"), {name: description[name] for name in MAKING}
+    return Judge(experiment, _checked_classifier(description["classifier"]), dataset, **making)
 
 
 def _checked_feature(values, n_bins):

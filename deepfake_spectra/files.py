@@ -1,14 +1,63 @@
-"""Files are written whole or not at all, and named so that a terminal can show it."""
+"""Files are written whole or not at all, replace only earlier ones of ours, and have names that a terminal can show."""
 
+import csv
 import hashlib
+import io
 import os
 import re
+import tempfile
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from deepfake_spectra.errors import UsageError
+
 REPOSITORY = Path(__file__).resolve().parents[1]
+QUOTED_RESULTS = "plots/reference"  # in the repository: what the README quotes, which no run may change
+SIGNATURE = "deepfake-spectra"  # in the metadata of every figure
+FIGURE_MARK = rb"Software\0deepfake-spectra|/Creator \(deepfake-spectra\)"  # as PNG and PDF hold it
+FORMULA_STARTS = tuple("=+-@\t\r")  # of a cell that a spreadsheet would run
+
+
+def check_outputs(outputs: Sequence[tuple[Path, bytes]], inputs: Iterable[Path] = ()) -> None:
+    """End the run, before anything is computed, where its outputs cannot be written or would harm the user's files.
+
+    Parameters
+    ----------
+    outputs : sequence of (path, mark)
+        All files that the run may write, and for each a regular expression that is found in earlier outputs of its
+        kind: a file that is there without it is somebody else's, and not replaced.
+    inputs : iterable of Path
+        Files that are read, and folders of which every file is.
+
+    Raises
+    ------
+    UsageError
+        An output is named twice, is or lies in an input, lies among the results that the README quotes, is no regular
+        file, or is there and not ours.
+    OSError
+        Its folder cannot be made, or written into.
+    """
+    n_named = Counter(path for path, _ in outputs)
+    read = {_real(path) for path in inputs}
+    quoted = _real(REPOSITORY / QUOTED_RESULTS)
+    for path, mark in outputs:
+        found, around = display_path(path), [_real(path), *_real(path).parents]
+        if n_named[path] > 1:
+            raise UsageError(f"{found}: named twice; name a file of its own for each output")
+        if path.is_dir():
+            raise UsageError(f"{found}: a folder; name a file")
+        if not read.isdisjoint(around):
+            raise UsageError(f"{found}: is, or lies in, what is read; name another place for what is written")
+        if quoted in around:
+            raise UsageError(f"{found}: lies among the results that the README quotes; name another folder")
+        if path.exists() and not _holds(path, mark):
+            raise UsageError(f"{found}: is there, and no earlier output of this kind; move it away, or name another")
+    for folder in dict.fromkeys(path.parent for path, _ in outputs):
+        _try_to_write_into(folder)
 
 
 @contextmanager
@@ -33,7 +82,26 @@ def whole_file(path: Path) -> Iterator[Path]:
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole; a file name in it that is not valid Unicode keeps its bytes."""
     with whole_file(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", errors="surrogateescape")
+        temporary.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")
+
+
+def csv_text(header: Sequence[str], rows: Iterable[Sequence]) -> str:
+    """Return a table as CSV; a text that a spreadsheet would run as a formula gets an apostrophe, see `from_cell`."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(header)
+    writer.writerows([_as_cell(value) if isinstance(value, str) else value for value in row] for row in rows)
+    return text.getvalue()
+
+
+def from_cell(cell: str) -> str:
+    """Return the text that `csv_text` wrote as this cell."""
+    return cell[1:] if cell.startswith("'") and cell.lstrip("'").startswith(FORMULA_STARTS) else cell
+
+
+def _as_cell(text):
+    """Return a text as a cell that no spreadsheet takes for a formula; a text and its apostrophe stay apart."""
+    return f"'{text}" if text.lstrip("'").startswith(FORMULA_STARTS) else text
 
 
 def printable(name: str) -> str:
@@ -65,3 +133,31 @@ def figure_title(path: Path) -> str:
     """Return a file's name, printable, and with its middle left out where a figure has no room for it."""
     name = printable(path.name)
     return name if len(name) <= 80 else f"{name[:50]} … {name[-25:]}"
+
+
+def _real(path):
+    """Return where a path leads to; unlike `Path.resolve` without an error where links go in a circle."""
+    return Path(os.path.realpath(path))
+
+
+def _holds(path, mark):
+    """Return whether a file, unpacked if it is gzip, has what the expression `mark` looks for."""
+    if not path.is_file():  # a device, a pipe
+        return False
+    with path.open("rb") as file:
+        content = file.read(2**24)  # a PDF has its metadata near its end
+    if content.startswith(b"\x1f\x8b"):
+        with suppress(zlib.error):
+            content = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(content[:4096])
+    return re.search(mark, content) is not None
+
+
+def _try_to_write_into(folder):
+    """Make a folder, and a file in it, which goes again: what would fail in the end fails now."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder, prefix=".partial-"):
+            pass
+    except OSError as error:
+        error.filename = str(folder)
+        raise

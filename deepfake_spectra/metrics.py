@@ -45,11 +45,12 @@ def result_rows(predictions: Sequence[Prediction], groups: np.ndarray | None = N
     -------
     list of dict
         `keys`, then `metric`, `mean` and `std` (over the splits, ddof = 1; None for one split), `low` and `high`
-        (95 %, see `intervals`), `n_test`, `n_test_groups` (None without groups) and `scores` (one per split).
-        Undefined numbers are None.
+        (95 %, see `intervals`), `n_test`, `n_test_fake` (the fakes among them), `n_test_groups` (None without groups)
+        and `scores` (one per split). Undefined numbers are None.
     """
     values = [metric_values(prediction) for prediction in predictions]
     n_test = [len(prediction.rows) for prediction in predictions]
+    n_fake = [int(np.count_nonzero(prediction.labels == FAKE)) for prediction in predictions]
     n_groups = None if groups is None else [len(np.unique(groups[prediction.rows])) for prediction in predictions]
     limits = intervals(predictions, groups)
     rows = []
@@ -64,6 +65,7 @@ def result_rows(predictions: Sequence[Prediction], groups: np.ndarray | None = N
                 "low": _number(limits[metric][0]),
                 "high": _number(limits[metric][1]),
                 "n_test": n_test,
+                "n_test_fake": n_fake,
                 "n_test_groups": n_groups,
                 "scores": [_number(score) for score in scores],
             }

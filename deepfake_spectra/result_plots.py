@@ -9,12 +9,17 @@ from matplotlib.axes import Axes
 
 from deepfake_spectra.dataset import CLASS_NAMES, FAKE, REAL
 from deepfake_spectra.plots import CLASSIFIER_COLOURS, CLASSIFIER_MARKERS, COLOURS, ONE_COLUMN, new_figure
-from deepfake_spectra.results import heading, rows_of
+from deepfake_spectra.results import heading, leading_metric, rows_of
 
 
 def styled(names: Sequence[str]) -> Iterator[tuple[str, str, str]]:
     """Yield each name with a colour and a marker of its own."""
     return zip(names, cycle(CLASSIFIER_COLOURS), cycle(CLASSIFIER_MARKERS))
+
+
+def metric_label(metric: str) -> str:
+    """Return the label of the axis of a metric in per cent."""
+    return f"{heading(metric).capitalize()} (%), 50 is chance"
 
 
 def plot_intervals(ax: Axes, rows: Sequence[dict], positions: np.ndarray, along: str, **style) -> Axes:
@@ -43,7 +48,7 @@ def plot_intervals(ax: Axes, rows: Sequence[dict], positions: np.ndarray, along:
 
 
 def control_figure(path: Path, rows: Sequence[dict], panels: dict[str, str], title: str) -> None:
-    """Write the accuracies of control tables as points with their 95 % intervals, a line per condition.
+    """Write the accuracies of control tables, see `results.leading_metric`, with their 95 % intervals, a line each.
 
     Parameters
     ----------
@@ -55,14 +60,17 @@ def control_figure(path: Path, rows: Sequence[dict], panels: dict[str, str], tit
     title : str
     """
     rows = [row for row in rows if row["protocol"] != "held_out"]  # k-means: as the paper has it, on all rows
-    panels = {table: panel_title for table, panel_title in panels.items() if rows_of(rows, table)}
-    conditions = {table: list(dict.fromkeys(row["condition"] for row in rows_of(rows, table))) for table in panels}
+    metric = leading_metric(rows, *panels)
+    rows_of_table = {table: rows_of(rows, table, (metric,)) for table in panels}
+    rows_of_table = {table: found for table, found in rows_of_table.items() if found}
+    conditions = {
+        table: list(dict.fromkeys(row["condition"] for row in rows_of_table[table])) for table in rows_of_table
+    }
     n_lines = list(map(len, conditions.values()))
-    classifiers = list(dict.fromkeys(row["classifier"] for table in panels for row in rows_of(rows, table)))
+    classifiers = list(dict.fromkeys(row["classifier"] for found in rows_of_table.values() for row in found))
     with new_figure(path, 1.3 + 0.24 * sum(n_lines), title) as figure:
-        axes = figure.subplots(len(panels), 1, sharex=True, height_ratios=n_lines, squeeze=False)[:, 0]
-        for ax, (table, panel_title) in zip(axes, panels.items()):
-            found = rows_of(rows, table)
+        axes = figure.subplots(len(n_lines), 1, sharex=True, height_ratios=n_lines, squeeze=False)[:, 0]
+        for ax, (table, found) in zip(axes, rows_of_table.items()):
             ax.axvline(50, color="0.6", linewidth=0.8, linestyle=":")
             for number, (name, colour, marker) in enumerate(styled(classifiers)):
                 own = [row for row in found if row["classifier"] == name]
@@ -70,10 +78,10 @@ def control_figure(path: Path, rows: Sequence[dict], panels: dict[str, str], tit
                 shift = 0.6 / len(classifiers) * (number - (len(classifiers) - 1) / 2)
                 style = {"color": colour, "marker": marker, "markersize": 3.5, "linestyle": "", "label": heading(name)}
                 plot_intervals(ax, own, heights + shift, "x", **style)
-            ax.set_title(panel_title)
+            ax.set_title(panels[table])
             ax.set_yticks(range(len(conditions[table])), conditions[table], parse_math=False)
             ax.set_ylim(len(conditions[table]) - 0.5, -0.5)
-        axes[-1].set(xlabel="Accuracy (%), 50 is chance", xlim=(min(30, axes[-1].get_xlim()[0]), 102))
+        axes[-1].set(xlabel=metric_label(metric), xlim=(min(30, axes[-1].get_xlim()[0]), 102))
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=min(4, len(classifiers)))
 
 
@@ -109,7 +117,7 @@ def sizes_figure(path: Path, rows: Sequence[dict], paper: Sequence[dict], title:
                 )  # fmt: skip
         if paper:
             ax.plot([], [], color="0.3", linestyle="--", linewidth=0.9, label="the paper's")
-        ax.set(xscale="log", xlabel="Images in total", ylabel="Accuracy (%), 50 is chance")
+        ax.set(xscale="log", xlabel="Images in total", ylabel=metric_label(rows[0]["metric"]))
         ax.set_xlim(sizes[0] / 1.6, sizes[-1] * 1.6)
         ax.set_xticks(sizes, [str(size) for size in sizes], rotation=45)
         ax.minorticks_off()
@@ -142,7 +150,7 @@ def protocols_figure(path: Path, rows: Sequence[dict], names: dict[str, str], ti
             style = {"color": colour, "marker": marker, "markersize": 4, "linestyle": ""}
             plot_intervals(ax, own, at, "y", label=heading(classifier, names), **style)
         ax.set_xticks(range(len(protocols)), [heading(protocol, names) for protocol in protocols])
-        ax.set(ylabel="Accuracy (%), 50 is chance", xlim=(-0.5, len(protocols) - 0.5))
+        ax.set(ylabel=metric_label(rows[0]["metric"]), xlim=(-0.5, len(protocols) - 0.5))
         ax.set_ylim(min(20, ax.get_ylim()[0]), 102)
         figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3)
 
@@ -217,6 +225,6 @@ def claims_figure(path: Path, claims: Sequence[dict]) -> None:
                     plot_intervals(ax, [claim[kind]], np.array([at]), "x", label=named, linestyle="", **style)
                 named = "_"  # in the legend once
         ax.set_yticks(range(len(claims)), [f"{claim['claim']}\n{claim['honest_is']}" for claim in claims])
-        ax.set(xlabel="Accuracy (%), 50 is chance", xlim=(min(30, ax.get_xlim()[0]), 102))
+        ax.set(xlabel=metric_label("accuracy"), xlim=(min(30, ax.get_xlim()[0]), 102))
         ax.invert_yaxis()
         figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=2)

@@ -1,21 +1,28 @@
 """What an experiment leaves behind: tidy results (.json), the same as .csv, and tables to read (.md)."""
 
-import csv
 import gzip
-import io
 import json
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from deepfake_spectra.dataset import CLASS_NAMES, SpectrumDataset
-from deepfake_spectra.files import REPOSITORY, display_path, printable, whole_file, write_text
+from deepfake_spectra.files import (
+    FIGURE_MARK,
+    REPOSITORY,
+    check_outputs,
+    csv_text,
+    display_path,
+    printable,
+    whole_file,
+    write_text,
+)
 
 ROW_KEYS = (
-    "table", "protocol", "n_samples", "classifier", "metric", "mean", "std", "low", "high", "n_test", "n_test_groups",
-    "scores", "train_sources", "test_sources", "condition",
+    "table", "protocol", "n_samples", "classifier", "metric", "mean", "std", "low", "high", "n_test", "n_test_fake",
+    "n_test_groups", "scores", "train_sources", "test_sources", "condition",
 )  # fmt: skip
 
 HEADINGS = {  # what tables and figures call the keys and values of rows; others stand as they are
@@ -28,9 +35,34 @@ HEADINGS = {  # what tables and figures call the keys and values of rows; others
     "last_over_first": "last value over first", None: "",
 }  # fmt: skip
 
+MARKS = {  # behind `<experiment>_`, and the expression that tells an earlier file of ours; see `files.check_outputs`
+    "accuracy.md": rb"\A# [^\n]+\n\n\d+ spectra of \d+ values: ",
+    "accuracy.csv": rb"\Atable,protocol,n_samples,classifier,",
+    "results.json": rb'\A\{\n "experiment": "',
+    "scores.csv.gz": rb"\Atable,protocol,condition,n_samples,",
+    "files.txt": rb"\A# SHA-256 and path of each image",
+    "judge.safetensors": rb'(?s)\A.{8}\{"__metadata__":\{"description":"\{\\"format_version\\"',
+}
+
 HEADERS_TOO_GOOD = 0.6  # accuracy of the headers alone, above which the spectrum's cannot be read as detection
 
 _PACKAGES = ("numpy", "scipy", "scikit-learn", "opencv-python", "pillow")
+
+
+def check_results(folder: Path, experiment: str, figures: Sequence[str], inputs: Iterable[Path]) -> None:
+    """End the run where something stands in the way of what an experiment may write, see `files.check_outputs`.
+
+    Parameters
+    ----------
+    folder : Path
+    experiment : str
+    figures : sequence of str
+        "spectrum" of `<experiment>_spectrum.png` and `.pdf`, and so on.
+    inputs : iterable of Path
+        Files and folders that are read.
+    """
+    marks = MARKS | {f"{name}.{ending}": FIGURE_MARK for name in figures for ending in ("png", "pdf")}
+    check_outputs([(folder / f"{experiment}_{name}", mark) for name, mark in marks.items()], inputs)
 
 
 def write_results(
@@ -49,7 +81,8 @@ def write_results(
     Parameters
     ----------
     folder : Path
-        Gets `<experiment>_accuracy.md`, `_accuracy.csv`, `_results.json`, `_scores.csv.gz` and `_files.txt`.
+        That `check_results` has looked at. Gets `<experiment>_accuracy.md`, `_accuracy.csv`, `_results.json`,
+        `_scores.csv.gz` and `_files.txt`.
     experiment, title : str
     dataset : SpectrumDataset
     settings : dict
@@ -75,7 +108,7 @@ def write_results(
         "built_in_sample": dataset.origin.name == "built_in_sample",
         "settings": settings,
         "versions": {"python": platform.python_version()} | {package: _version(package) for package in _PACKAGES},
-        "commit": _commit(),
+        "commit": commit(),
         "skipped": [{"path": name, "reason": reason} for name, reason in dataset.skipped],
         "remarks": remarks,
         "rows": [{key: row.get(key) for key in ROW_KEYS} for row in rows],
@@ -87,7 +120,8 @@ def write_results(
     write_scores(folder / f"{experiment}_scores.csv.gz", rows, groups)
     digests = dataset.digests or [""] * len(dataset)
     files = (f"{digest}  {printable(path)}".strip() for digest, path in zip(digests, dataset.paths))
-    write_text(folder / f"{experiment}_files.txt", "".join(f"{line}\n" for line in files))
+    about = "# SHA-256 and path of each image, as sha256sum -c reads them"
+    write_text(folder / f"{experiment}_files.txt", "".join(f"{line}\n" for line in (about, *files)))
     for name, is_written in figures.items():
         if not is_written:
             (folder / name).unlink(missing_ok=True)
@@ -194,9 +228,26 @@ def sample_size_table(
     return result_table([*accuracies, *published], lines, columns, names)
 
 
-def rows_of(rows: Sequence[dict], table: str, metrics: Sequence[str] = ("accuracy",)) -> list[dict]:
-    """Return the rows of one table with some metrics, in their order."""
+def rows_of(rows: Sequence[dict], table: str, metrics: Sequence[str] | None = None) -> list[dict]:
+    """Return the rows of one table with some metrics, by default the one that leads it, in their order."""
+    metrics = metrics or (leading_metric(rows, table),)
     return [row for row in rows if row["table"] == table and row["metric"] in metrics]
+
+
+def leading_metric(rows: Sequence[dict], *tables: str) -> str:
+    """Return "accuracy", or "balanced_accuracy" where a test of these tables has more images of one class.
+
+    Of two real sources and one fake source, whoever says "real" is right in 67 %; the balanced accuracy stays at 50.
+    """
+    tested = [row for row in rows if row["table"] in tables and row.get("n_test_fake")]
+    is_equal = all(2 * n_fake == n for row in tested for n, n_fake in zip(row["n_test"], row["n_test_fake"]))
+    return "accuracy" if is_equal else "balanced_accuracy"
+
+
+def metric_said(rows: Sequence[dict], *tables: str) -> str:
+    """Return what the numbers of these tables are, for a caption; if it is not the accuracy, with the reason."""
+    metric = heading(leading_metric(rows, *tables))
+    return metric if metric == "accuracy" else f"{metric} (mean of the two recalls: the classes are of unequal size)"
 
 
 def percent_text(row: dict | None) -> str:
@@ -215,7 +266,7 @@ def percent_text(row: dict | None) -> str:
 
 def headers_warning(rows: Sequence[dict]) -> list[str]:
     """Return a sentence, in a list, if what the headers alone score forbids to read a spectrum's score as detection."""
-    found = [row for row in rows if row["classifier"] == "headers_only" and row["metric"] == "accuracy"]
+    found = [row for row in rows_of(rows, "sample_sizes") if row["classifier"] == "headers_only"]
     largest = max(found, key=lambda row: row["n_samples"], default=None)  # smaller tests may score high by chance
     if largest is None or largest["mean"] <= HEADERS_TOO_GOOD:
         return []
@@ -227,15 +278,15 @@ def headers_warning(rows: Sequence[dict]) -> list[str]:
 
 def write_csv(path: Path, rows: Sequence[dict]) -> None:
     """Write the rows as a table of numbers, one line each, without the lists of the single splits."""
+
+    def cell(row, key):
+        value = row.get(key)
+        if key.endswith("sources"):
+            return "+".join(value or ())
+        return _one_or_range(value) if key.startswith("n_test") else value
+
     columns = [key for key in ROW_KEYS if key != "scores"]
-    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, extrasaction="ignore", restval="")
-        writer.writeheader()
-        for row in rows:
-            writer.writerow(
-                {key: "+".join(value) if key.endswith("sources") and value else value for key, value in row.items()}
-                | {key: _one_or_range(row[key]) for key in ("n_test", "n_test_groups") if row.get(key)}
-            )
+    write_text(path, csv_text(columns, ([cell(row, key) for key in columns] for row in rows)))
 
 
 def markdown_table(headings: Sequence[str], body: Sequence[Sequence[str]]) -> str:
@@ -259,19 +310,31 @@ def write_scores(path: Path, rows: Sequence[dict], groups: dict[str, str]) -> No
         Empty where images are independent.
     """
     keys = ("table", "protocol", "condition", "n_samples", "train_sources", "test_sources", "classifier")
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow([*keys, "split", "path", "group", "label", "predicted", "score"])
-    for row in rows:
-        values = [row.get(key) or "" for key in keys]
-        values = ["+".join(value) if isinstance(value, list) else value for value in values]
-        for number, said in enumerate(row.get("predictions", ())):
-            for name, label, predicted, score in zip(said.rows, said.labels, said.predicted, said.scores):
-                names = (printable(str(name)), printable(str(groups.get(name, ""))))
-                writer.writerow([*values, number, *names, CLASS_NAMES[label], CLASS_NAMES[predicted], f"{score:.6g}"])
+
+    def lines():
+        for row in rows:
+            values = [row.get(key) or "" for key in keys]
+            values = ["+".join(value) if isinstance(value, list) else value for value in values]
+            for number, said in enumerate(row.get("predictions", ())):
+                for name, label, predicted, score in zip(said.rows, said.labels, said.predicted, said.scores):
+                    names = (printable(str(name)), printable(str(groups.get(name, ""))))
+                    yield *values, number, *names, CLASS_NAMES[label], CLASS_NAMES[predicted], float(f"{score:.6g}")
+
+    text = csv_text([*keys, "split", "path", "group", "label", "predicted", "score"], lines())
     with whole_file(path) as temporary, temporary.open("wb") as file:
         with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as packed:
-            packed.write(text.getvalue().encode("utf-8"))
+            packed.write(text.encode("utf-8"))
+
+
+def commit() -> str | None:
+    """Return the commit of the repository, marked where the tree is changed; None outside git."""
+    try:
+        if Path(_git("rev-parse", "--show-toplevel")).resolve() != REPOSITORY:  # unpacked inside another repository
+            return None
+        changed = _git("status", "--porcelain", "--untracked-files=no", "--", "*.py", "*.npz", "requirements.txt")
+        return _git("rev-parse", "HEAD") + ("+changes" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
 
 
 def _skipped_text(skipped, most=10):
@@ -301,17 +364,6 @@ def _version(package):
     try:
         return version(package)
     except PackageNotFoundError:
-        return None
-
-
-def _commit():
-    """Return the commit of the repository, marked where the tree is changed; None outside git."""
-    try:
-        if Path(_git("rev-parse", "--show-toplevel")).resolve() != REPOSITORY:  # unpacked inside another repository
-            return None
-        changed = _git("status", "--porcelain", "--untracked-files=no", "--", "*.py", "*.npz", "requirements.txt")
-        return _git("rev-parse", "HEAD") + ("+changes" if changed else "")
-    except (OSError, subprocess.CalledProcessError):
         return None
 
 

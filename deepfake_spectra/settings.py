@@ -50,6 +50,10 @@ ALLOWED_VALUES = {  # of those constants that a script has
     "PATCH_SIDE": ("a multiple of 4, 8 to 300", lambda side: side % 4 == 0 and 8 <= side <= 300),
     "LEARNING_RATE": ("above 0", lambda rate: 0 < rate < float("inf")),
     "BETAS": ("two numbers, 0 to below 1", lambda betas: len(betas) == 2 and 0 <= min(betas) <= max(betas) < 1),
+    "EXPERIMENT": (
+        "faces_hq, celeba, deepfake_detection, or none",
+        lambda name: name in (None, "faces_hq", "celeba", "deepfake_detection"),
+    ),
     "OUTPUT_DIR": ("a folder", lambda folder: folder.is_dir() or not folder.exists()),
 }
 

@@ -32,12 +32,13 @@ from deepfake_spectra.face_crops import (
     face_crops,
     sampled_frames,
 )
-from deepfake_spectra.files import display_path, printable, whole_file
+from deepfake_spectra.files import csv_text, display_path, from_cell, printable, write_text
 from deepfake_spectra.image_files import visible_files
 from deepfake_spectra.opencv import cv2
 from deepfake_spectra.parallel import in_threads
 
 INDEX_NAME = "index.csv"
+INDEX_MARK = rb"\Apath,label,source,video,"  # see `files.check_outputs`
 RECORD_NAME = "crops.json"
 PARTIAL_NAME = ".partial-videos"
 COMPRESSIONS = ("raw", "c0", "c23", "c40")  # FaceForensics++'s; a source's name ends in one, "Deepfakes_c23"
@@ -209,11 +210,7 @@ def extract_video(video: Video, frames_dir: Path, options: CropOptions) -> dict:
 
 def write_index(frames_dir: Path, rows: list[CropRow]) -> None:
     """Write `FRAMES_DIR/index.csv`, whole."""
-    with whole_file(frames_dir / INDEX_NAME) as path:
-        with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-            writer = csv.writer(file)
-            writer.writerow(CropRow._fields)
-            writer.writerows(rows)
+    write_text(frames_dir / INDEX_NAME, csv_text(CropRow._fields, rows))
 
 
 def read_index(frames_dir: Path) -> list[CropRow]:
@@ -234,7 +231,7 @@ def read_index(frames_dir: Path) -> list[CropRow]:
             header, *rows = csv.reader(file)
             if tuple(header) != CropRow._fields:
                 raise ValueError("other columns")
-            return [_parse_row(row) for row in rows]
+            return [_parse_row([from_cell(cell) for cell in row]) for row in rows]
         except ValueError as error:
             raise ExperimentError(
                 f"{display_path(path)}: not an index of crops ({error}); run `python extract_video_frames.py` again"

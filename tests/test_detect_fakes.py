@@ -18,7 +18,8 @@ from video_clips import ffmpeg, stairs, write_clip
 from deepfake_spectra import plots
 from deepfake_spectra.dataset import CLASS_NAMES, FAKE, IMAGES, REAL, Feature, ImageFolder
 from deepfake_spectra.detector import FakeDetector
-from deepfake_spectra.detector_file import load_detector, save_detector
+from deepfake_spectra.detector_file import new_judge, read_judge, save_judge
+from deepfake_spectra.files import from_cell
 from deepfake_spectra.image_spectra import load_spectra
 from deepfake_spectra.judgement import File, judge
 from deepfake_spectra.sample.build import FAKE_SOURCES, REAL_SOURCES, photograph_of, sample_images
@@ -28,6 +29,7 @@ from deepfake_spectra.video_frames import find_frames, load_frames
 LINEAR = {"kernel": "linear", "C": 1.0}
 RBF = {"kernel": "rbf", "C": 6.37, "gamma": 0.86}
 COLUMNS = ["path", "kind", "verdict", "score", "n_frames", "n_faces", "share_fake", "warnings", "error"]
+COLUMNS += ["judge", "figure"]
 
 
 @pytest.fixture(scope="module")
@@ -36,14 +38,14 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
     write_source(folder / "images/real", 12)
     write_source(folder / "images/fake", 12, first_seed=100, blur=1.5)
-    save_judge(folder / "judge", folder / "images", Feature())
+    make_judge(folder / "judge", folder / "images", Feature())
     return folder
 
 
-def save_judge(path, images, feature, experiment="faces_hq", origin=IMAGES):
+def make_judge(path, images, feature, experiment="faces_hq", origin=IMAGES):
     """Save a detector of the sources `real` and `fake` in a folder."""
     folder = ImageFolder(images, {"real": REAL, "fake": FAKE}, path.with_name(f"{path.name} cache"), origin)
-    save_detector(path, experiment, LINEAR, load_spectra(folder, feature, n_threads=1))
+    save_judge(path, new_judge(experiment, LINEAR, load_spectra(folder, feature, n_threads=1)))
 
 
 @pytest.fixture
@@ -51,8 +53,8 @@ def detect(call, trained):
     """Return a function that runs the script, by the judge of `trained` unless another is named."""
 
     def detect(*words, status=0):
-        named = {"--spectra", "--experiment"} & set(map(str, words))
-        done = call("detect_fakes", *words, *([] if named else ["--spectra", trained / "judge"]))
+        named = {"--judge", "--experiment"} & set(map(str, words))
+        done = call("detect_fakes", *words, *([] if named else ["--judge", trained / "judge"]))
         assert done.status == status, done.err
         return done
 
@@ -71,22 +73,23 @@ def test_where_nothing_was_trained_the_sample_judges_and_every_line_says_so(dete
     images = built_sample / "images"
     asked = [images / "photographs_a/brick_00.png", images / "nearest_convolution/coffee_01.png"]
     lines = detect("--experiment", "faces_hq", *asked).out.splitlines()
-    assert [line.split(":")[0] for line in lines[:4]] == ["spectra", "judge", "any size", "score"]
-    assert "faces_hq on the built-in sample, which shows how it works and knows no faces" in lines[1]
-    for line, path in zip(lines[4:6], asked, strict=True):
+    assert [line.split(":")[0] for line in lines[:5]] == ["judge", "spectra", "trained", "any size", "score"]
+    assert lines[0] == "judge: the built-in sample's, made now; plots/built_in_sample holds none"
+    assert "faces_hq on the built-in sample, which shows how it works and knows no faces" in lines[2]
+    for line, path in zip(lines[5:7], asked, strict=True):
         verdict, score, named = line.split()[:3]
-        assert verdict == CLASS_NAMES[float(score) >= 0.5] and named == str(path)
+        assert verdict == CLASS_NAMES[float(score.strip("<>")) >= 0.5] and named == str(path)
         assert "[a training image: the verdict only repeats what was said of it; judged by the built-in sample]" in line
-    assert len(lines) == 7 and not (tmp_path / "repository/plots").exists()
+    assert len(lines) == 8 and not (tmp_path / "repository/plots").exists()
 
 
 def test_crops_of_photographs_that_were_held_out_are_told_apart(detect, built_sample, tmp_path):
     held_out = ("astronaut", "camera", "coffee", "gravel")
     dataset = load_spectra(sample_images("faces_hq"), Feature(), n_threads=1)
     rows = np.flatnonzero(~np.isin(dataset.groups, held_out))
-    save_detector(tmp_path / "others", "faces_hq", {"kernel": "linear", "C": 0.01}, dataset.of_rows(rows))
+    save_judge(tmp_path / "others", new_judge("faces_hq", {"kernel": "linear", "C": 0.01}, dataset.of_rows(rows)))
     sources = [built_sample / "images" / source for source in REAL_SOURCES + FAKE_SOURCES]
-    done = detect("--spectra", tmp_path / "others", "--csv", tmp_path / "x.csv", *sources)
+    done = detect("--judge", tmp_path / "others", "--csv", tmp_path / "x.csv", *sources)
     right = {source.name: [] for source in sources}
     for path, row in read_csv(tmp_path / "x.csv").items():
         source = Path(path).parent.name
@@ -105,8 +108,8 @@ def test_crops_of_photographs_that_were_held_out_are_told_apart(detect, built_sa
     ids=["whole", "normalised", "cropped"],
 )
 def test_an_image_goes_through_the_very_preprocessing_of_training(feature, detect, trained, tmp_path):
-    save_judge(tmp_path / "judge", trained / "images", feature)
-    done = detect("--spectra", tmp_path / "judge", "--json", tmp_path / "x.json", trained / "images")
+    make_judge(tmp_path / "judge", trained / "images", feature)
+    done = detect("--judge", tmp_path / "judge", "--json", tmp_path / "x.json", trained / "images")
     written = json.loads((tmp_path / "x.json").read_text())
     assert len(written["files"]) == 24
     assert all(any("a training image" in text for text in row["warnings"]) for row in written["files"])
@@ -127,12 +130,12 @@ def clips(tmp_path_factory):
     extract_videos(folder / "videos", folder / "frames", CropOptions(3, "centre"), n_threads=1)
     feature = Feature(crop="centre_third", n_bins=20, normalise=True)
     dataset = load_frames(find_frames(folder / "frames")._replace(cache_dir=folder / "cache"), feature, n_threads=1)
-    save_detector(folder / "judge", "deepfake_detection", RBF, dataset)
+    save_judge(folder / "judge", new_judge("deepfake_detection", RBF, dataset))
     return folder
 
 
 def test_crops_of_a_video_are_those_of_training(detect, clips, tmp_path):
-    flags = ("--spectra", clips / "judge", "--face-detector", "centre", "--csv", tmp_path / "x.csv")
+    flags = ("--judge", clips / "judge", "--face-detector", "centre", "--csv", tmp_path / "x.csv")
     detect(*flags, clips / "videos", "--frames-per-video", 3)
     rows = read_csv(tmp_path / "x.csv").values()
     assert len(rows) == 10
@@ -141,9 +144,9 @@ def test_crops_of_a_video_are_those_of_training(detect, clips, tmp_path):
 
 
 def test_a_videos_score_is_the_mean_over_its_crops_and_the_vote_their_share(detect, clips, tmp_path):
-    flags = ("--spectra", clips / "judge", "--face-detector", "centre", "--csv", tmp_path / "x.csv")
+    flags = ("--judge", clips / "judge", "--face-detector", "centre", "--csv", tmp_path / "x.csv")
     done = detect(*flags, clips / "unseen", "--frames-per-video", 4)
-    detector = load_detector(clips / "judge", n_threads=1)
+    detector = read_judge(clips / "judge").detector(n_threads=1)
     for label, path in ((name, clips / f"unseen/{name}/0.mp4") for name in CLASS_NAMES):
         crops = tmp_path / "crops"
         extract_videos(clips / "unseen", crops, CropOptions(4, "centre"), n_threads=1)
@@ -153,7 +156,9 @@ def test_a_videos_score_is_the_mean_over_its_crops_and_the_vote_their_share(dete
         assert (row["kind"], row["verdict"], row["n_frames"], row["n_faces"]) == ("video", label, "4", "0")
         share = np.mean(np.array(scores) >= 0.5)
         assert float(row["share_fake"]) == share
-        vote = f"{label}  {np.mean(scores):.3f}  {path}  vote: {label}, {100 * share:.0f} % of crops fake"
+        vote = (
+            f"{label}  {detector.score_text(np.mean(scores))}  {path}  vote: {label}, {100 * share:.0f} % of crops fake"
+        )
         assert f"{vote}, 0 of 4 frames with a face" in done.out
 
 
@@ -161,12 +166,12 @@ def test_a_detector_of_crops_asks_for_the_face_of_an_image_and_judges_that(detec
     colour = colour_picture(0, (96, 112))
     for name, pixels in (("whole.png", colour), ("middle.png", colour[:, 8:-8])):
         (tmp_path / name).write_bytes(by_opencv(pixels))
-    whole, middle = (detect("--spectra", clips / "judge", tmp_path / name).out for name in ("whole.png", "middle.png"))
+    whole, middle = (detect("--judge", clips / "judge", tmp_path / name).out for name in ("whole.png", "middle.png"))
     assert "an image, by a detector of face crops of videos; --face cuts the face out" in whole
-    flags = ("--spectra", clips / "judge", "--face", "--face-detector", "centre", tmp_path / "whole.png")
+    flags = ("--judge", clips / "judge", "--face", "--face-detector", "centre", tmp_path / "whole.png")
     cut = detect(*flags).out
     assert "an image, by a detector of face crops of videos]" in cut
-    score, of_middle, of_whole = (text.splitlines()[3].split()[1] for text in (cut, middle, whole))
+    score, of_middle, of_whole = (text.splitlines()[4].split()[1] for text in (cut, middle, whole))
     assert score == of_middle != of_whole
 
 
@@ -279,7 +284,18 @@ def test_any_file_name_comes_back_from_csv_and_json_and_takes_one_line(detect, t
     assert list(read_csv(tmp_path / "x.csv")) == expected
     files = json.loads((tmp_path / "x.json").read_text())["files"]
     assert [row["path"] for row in files] == expected
-    assert len(done.out.splitlines()) == 3 + len(names) + 1
+    assert len(done.out.splitlines()) == 4 + len(names) + 1
+
+
+def test_a_name_that_a_spreadsheet_would_run_is_a_text_in_the_csv_alone(detect, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = ("=cmd|' C calc'!A0.png", "@x.png", "+1.png", "'=2.png")
+    for number, name in enumerate(names):
+        Path(name).write_bytes(by_opencv(picture(number)))
+    detect(*names, "--csv", "x.csv", "--json", "x.json")
+    assert list(read_csv("x.csv")) == [f"'{name}" for name in names]
+    assert [from_cell(cell) for cell in read_csv("x.csv")] == list(names)
+    assert [row["path"] for row in json.loads(Path("x.json").read_text())["files"]] == list(names)
 
 
 def test_half_is_fake(detect, trained, monkeypatch):
@@ -298,6 +314,8 @@ def test_csv_json_and_the_terminal_say_the_same(detect, trained, tmp_path):
     assert (written["classifier"], written["sources"]) == (LINEAR, {"real": 12, "fake": 12})
     calibration = written["calibration"]
     assert calibration["n_held_out"] == {"real": 12, "fake": 12} and calibration["n_folds"] == 5
+    low, high = calibration["lowest_score"], calibration["highest_score"]
+    assert (low, high) == (1 / 14, 13 / 14) and "<0.071" in done.out + ">0.929"
     right = calibration["n_right"]
     assert f"held out in 5 folds; there {right['real']} of 12 real and {right['fake']} of 12 fake images" in done.out
     assert [row["path"] for row in written["files"]] == list(rows)
@@ -310,7 +328,8 @@ def test_csv_json_and_the_terminal_say_the_same(detect, trained, tmp_path):
         assert float(line["score"]) == row["score"] and row["verdict"] == line["verdict"]
         assert row["verdict"] == CLASS_NAMES[row["score"] >= 0.5] == Path(row["path"]).parent.name
         assert line["warnings"] == "; ".join(row["warnings"])
-        assert f"{row['verdict']}  {row['score']:.3f}  {row['path']}  [{line['warnings']}]\n" in done.out
+        said = row["score"] == low and "<0.071" or row["score"] == high and ">0.929" or f"{row['score']:.3f}"
+        assert f"{row['verdict']}  {said}  {row['path']}  [{line['warnings']}]\n" in done.out
     assert len(written["files"][-1]["warnings"]) >= 2
     assert done.out.endswith("\n12 fake, 1 real, 1 not judged\n")
 
@@ -324,12 +343,13 @@ def test_one_thread_and_many_give_the_same_and_each_file_once(detect, trained, t
 
 
 def test_the_seed_draws_the_folds_of_the_calibration(detect, trained, tmp_path):
-    asked = trained / "images/real/000.png"
+    asked = tmp_path / "between.png"
+    asked.write_bytes(by_opencv(picture(0, blur=1.2)))
     scores = []
     for seed in (0, 1):
         detect(asked, "--seed", seed, "--csv", tmp_path / "x.csv")
         scores.append(float(read_csv(tmp_path / "x.csv")[str(asked)]["score"]))
-        judged = judge(File(asked, "image"), load_detector(trained / "judge", seed, 1), CropOptions())
+        judged = judge(File(asked, "image"), read_judge(trained / "judge").detector(seed, 1), CropOptions())
         assert scores[seed] == pytest.approx(judged.score, abs=1e-12)
     assert scores[0] != scores[1]
 
@@ -347,7 +367,10 @@ def test_a_figure_of_each_file_shows_it_over_the_training_spectra(detect, traine
     done = detect(*asked, "--plot", "--output-dir", tmp_path / "figures", "--csv", tmp_path / "x.csv", status=1)
     assert sorted(drawn) == sorted(path.name for path in (tmp_path / "figures").iterdir()) and len(drawn) == 2
     assert f"figures: {tmp_path / 'figures'}\n" in done.out
-    detector = load_detector(trained / "judge", n_threads=1)
+    figures = [row["figure"] for row in read_csv(tmp_path / "x.csv").values()]
+    assert figures[2] == "" and {Path(figure).name for figure in figures[:2]} == set(drawn)
+    assert all(Path(figure).is_file() for figure in figures[:2])
+    detector = read_judge(trained / "judge").detector(n_threads=1)
     dataset, score = detector.dataset, read_csv(tmp_path / "x.csv")[str(tmp_path / "a/same $name$.png")]["score"]
     _, _, bands, spectrum, evidence, title = next(
         others for others in drawn.values() if np.allclose(others[3], detector.spectrum(picture(0)))
@@ -356,28 +379,70 @@ def test_a_figure_of_each_file_shows_it_over_the_training_spectra(detect, traine
         quantiles = np.percentile(dataset.spectra[dataset.labels == label], (5, 50, 95), axis=0)
         assert np.allclose(bands[label], quantiles)
     assert np.array_equal(evidence, detector.evidence(spectrum))
-    assert title == f"same $name$.png: real, score {float(score):.3f}"
+    assert title == f"same $name$.png: real, score {detector.score_text(float(score))}"
 
 
-def test_the_last_run_on_the_data_goes_before_that_on_the_sample(detect, trained, tmp_path):
-    saved = tmp_path / "repository/data/spectra"
-    detector = load_detector(trained / "judge", n_threads=1)
-    asked = ("--experiment", "celeba", trained / "images/real/000.png")
-    complaint = detect(*asked, status=2).err
-    assert "data/spectra/celeba.safetensors: no such file; run `python train_celeba.py` first" in complaint
-    save_detector(saved / "built_in_sample_celeba.safetensors", "celeba", LINEAR, detector.dataset)
-    assert "judge: celeba: SVM (kernel linear, C 1.0) on real 12, fake 12\n" in detect(*asked).out
-    save_detector(saved / "celeba.safetensors", "celeba", LINEAR | {"C": 2.0}, detector.dataset)
-    assert "judge: celeba: SVM (kernel linear, C 2.0)" in detect(*asked).out
+def test_the_first_line_says_which_judge_it_is_of_when_and_made_by_which_command(detect, trained, tmp_path):
+    judge = read_judge(trained / "judge")._replace(
+        made="2026-11-23 14:05 UTC", command="python train_faces_hq.py", commit=f"0398d7c{'0' * 33}+changes"
+    )
+    save_judge(tmp_path / "faces_hq_judge.safetensors", judge)
+    done = detect("--judge", tmp_path, trained / "images/real/000.png", "--csv", tmp_path / "x.csv")
+    said = f"{tmp_path / 'faces_hq_judge.safetensors'}, made 2026-11-23 14:05 UTC"
+    assert done.out.splitlines()[0] == (f"judge: {said} by python train_faces_hq.py (commit 0398d7c with changes)")
+    assert [row["judge"] for row in read_csv(tmp_path / "x.csv").values()] == [said]
 
 
-def test_saved_spectra_judge_alike_elsewhere(detect, trained, tmp_path):
+def test_of_several_judges_in_a_folder_the_one_of_the_experiment_named_judges(detect, trained, tmp_path):
     (tmp_path / "x.png").write_bytes(by_opencv(picture(200)))
-    said = detect(tmp_path / "x.png", "--save-spectra", tmp_path / "to a friend").out.splitlines()
-    elsewhere = detect(tmp_path / "x.png", "--spectra", tmp_path / "to a friend", "--experiment", "celeba").out
-    assert said[3] == f"{tmp_path / 'to a friend'}: the spectra of this judge"
-    assert [*said[:3], *said[4:]] == elsewhere.splitlines()
-    assert (tmp_path / "to a friend").read_bytes() == (trained / "judge").read_bytes()
+    judge, asked = read_judge(trained / "judge"), ("--judge", tmp_path, tmp_path / "x.png")
+    save_judge(tmp_path / "celeba_judge.safetensors", judge._replace(experiment="celeba"))
+    assert "trained: celeba: SVM" in detect(*asked).out  # the only one
+    assert "found no faces_hq judge there" in detect(*asked, "--experiment", "faces_hq", status=2).err
+    save_judge(tmp_path / "faces_hq_judge.safetensors", judge)
+    complaint = detect(*asked, status=2).err
+    assert "holds the judges faces_hq, celeba; name one with --experiment" in complaint
+    for experiment in ("celeba", "faces_hq"):
+        assert f"trained: {experiment}: SVM" in detect(*asked, "--experiment", experiment).out
+
+
+def test_another_run_on_the_sample_does_not_become_the_judge(detect, trained, tmp_path):
+    folder = tmp_path / "repository/plots/built_in_sample"
+    save_judge(folder / "celeba_judge.safetensors", read_judge(trained / "judge")._replace(experiment="celeba"))
+    asked = ("--judge", folder, trained / "images/real/000.png")
+    assert detect(*asked).out.startswith("judge: the built-in sample's, made now")
+    save_judge(folder / "faces_hq_judge.safetensors", read_judge(trained / "judge"))
+    assert detect(*asked).out.startswith(f"judge: {folder / 'faces_hq_judge.safetensors'}, made ")
+
+
+def test_a_copied_judge_says_the_same_elsewhere(detect, trained, tmp_path):
+    (tmp_path / "x.png").write_bytes(by_opencv(picture(200)))
+    (tmp_path / "to a friend").write_bytes((trained / "judge").read_bytes())
+    said, elsewhere = (
+        detect(tmp_path / "x.png", "--judge", path).out for path in (trained / "judge", tmp_path / "to a friend")
+    )
+    assert said.splitlines()[1:] == elsewhere.splitlines()[1:]
+
+
+def test_a_picture_is_not_replaced_by_what_is_said_of_it(detect, trained, tmp_path):
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(by_opencv(picture()))
+    for words in (["--csv", "a.png", "a.png"], ["--csv", "b.png", "a.png"], ["--json", "b.png", "a.png"]):
+        detect(*(tmp_path / word if word.endswith("png") else word for word in words), status=2)
+    assert all((tmp_path / name).read_bytes() == by_opencv(picture()) for name in ("a.png", "b.png"))
+
+
+def test_verdicts_and_figures_of_an_earlier_run_are_replaced_and_nobody_elses(detect, trained, tmp_path):
+    words = (trained / "images/real/000.png", "--csv", tmp_path / "x", "--json", tmp_path / "y", "--plot")
+    words += ("--output-dir", tmp_path / "figures")
+    first, second = (detect(*words), detect(*words))
+    assert first.out == second.out
+    [figure] = (tmp_path / "figures").iterdir()
+    for path in (tmp_path / "x", tmp_path / "y", figure):
+        before = path.read_bytes()
+        path.write_bytes(by_opencv(picture()))
+        assert f"{path}: is there, and no earlier output of this kind" in detect(*words, status=2).err
+        path.write_bytes(before)
 
 
 @pytest.mark.parametrize(
@@ -388,14 +453,18 @@ def test_saved_spectra_judge_alike_elsewhere(detect, trained, tmp_path):
         ("x.png --experiment mnist", "mnist"),
         ("x.png --frames-per-video 0", "FRAMES_PER_VIDEO is 0"),
         ("x.png --face-margin nan", "FACE_MARGIN is nan"),
-        ("x.png --spectra nowhere", "nowhere: no such file"),
+        ("x.png --judge nowhere", "nowhere: no such file"),
+        ("x.png --judge folder", "folder: found no judge there"),
+        ("x.png --experiment celeba", "plots/built_in_sample: found no celeba judge there"),
         ("x.png --csv .", "a folder"),
         ("x.png --csv same --json same", "named twice"),
-        ("x.png --save-spectra same --csv same", "named twice"),
-        ("x.png --csv x.png", "x.png: is read"),
-        ("x.png --json link.png", "link.png: is read"),
-        ("nowhere.png --save-spectra judge --spectra judge", "judge: is read"),
-        ("folder --csv new.csv --json folder/y.png", "y.png: is read"),
+        ("x.png --csv x.png", "x.png: is, or lies in, what is read"),
+        ("x.png --json link.png", "link.png: is, or lies in, what is read"),
+        ("x.png --csv judge --judge judge", "judge: is, or lies in, what is read"),
+        ("folder --csv new.csv --json folder/new.json", "new.json: is, or lies in, what is read"),
+        ("x.png --csv mine.csv", "mine.csv: is there, and no earlier output of this kind"),
+        ("x.png --json mine.csv", "mine.csv: is there, and no earlier output of this kind"),
+        ("x.png --plot --output-dir mine.csv", "OUTPUT_DIR"),
     ],
 )
 def test_a_wrong_call_ends_in_status_2_and_one_sentence_before_anything_is_done(
@@ -406,6 +475,7 @@ def test_a_wrong_call_ends_in_status_2_and_one_sentence_before_anything_is_done(
     for name in ("x.png", "folder/y.png"):
         Path(name).write_bytes(by_opencv(picture()))
     Path("link.png").symlink_to("x.png")
+    Path("mine.csv").write_text("path,rating\n")
     Path("judge").write_bytes((trained / "judge").read_bytes())
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     done = call("detect_fakes", *words.split())
@@ -432,13 +502,13 @@ def test_in_one_pipe_each_line_is_whole_and_stands_where_its_file_does(clone, tr
     for name in ("é.png", "real.png"):
         (tmp_path / name).write_bytes(by_opencv(picture()))
     names = ("nowhere.png", "é.png", "nor here.png", "real.png", "nor there.png")
-    script = run_script(clone, "--spectra", trained / "judge", *names, cwd=tmp_path, stderr=subprocess.STDOUT)
+    script = run_script(clone, "--judge", trained / "judge", *names, cwd=tmp_path, stderr=subprocess.STDOUT)
     lines = script.communicate()[0].splitlines()
     assert script.returncode == 1
-    assert [line.split(":")[0] for line in lines[:3]] == ["judge", "any size", "score"]
-    scores = [line.split()[1] for line in (lines[4], lines[6])]
+    assert [line.split(":")[0] for line in lines[:4]] == ["judge", "trained", "any size", "score"]
+    scores = [line.split()[1] for line in (lines[5], lines[7])]
     trained_on = "[a training image: the verdict only repeats what was said of it]"
-    assert lines[3:] == [
+    assert lines[4:] == [
         "detect_fakes.py: nowhere.png: no such file or folder; not judged",
         f"real  {scores[0]}  \\xe9.png  {trained_on}",
         "detect_fakes.py: nor here.png: no such file or folder; not judged",
@@ -453,9 +523,10 @@ def test_an_interrupted_run_leaves_no_half_of_a_file(clone, trained, tmp_path):
     large = by_opencv(picture(0, (700, 700), blur=0.5))
     for number in range(400):
         (tmp_path / f"images/{number:03}.png").write_bytes(large)
-    (tmp_path / "x.csv").write_text("of the last run")
+    of_last_run = ",".join(COLUMNS)
+    (tmp_path / "x.csv").write_text(of_last_run)
     process = run_script(
-        clone, "--spectra", trained / "judge", tmp_path / "images", "--csv", tmp_path / "x.csv", "--json",
+        clone, "--judge", trained / "judge", tmp_path / "images", "--csv", tmp_path / "x.csv", "--json",
         tmp_path / "x.json", stderr=subprocess.PIPE,
     )  # fmt: skip
     for line in process.stdout:  # each comes when its file is judged, not in the end
@@ -467,7 +538,7 @@ def test_an_interrupted_run_leaves_no_half_of_a_file(clone, trained, tmp_path):
     assert process.returncode == 130
     assert complaint.count("\n") == 1 and "of 400 files judged" in complaint and "x.json not written" in complaint
     assert sorted(path.name for path in tmp_path.iterdir()) == ["images", "x.csv"]
-    assert (tmp_path / "x.csv").read_text() == "of the last run"
+    assert (tmp_path / "x.csv").read_text() == of_last_run
 
 
 def test_help_answers_before_scikit_learn_is_loaded(clone):

@@ -60,6 +60,7 @@ def test_score_is_platts_curve_through_decisions_held_out_by_group(classifier, n
     asked = np.random.default_rng(1).normal(0.5, 2, (50, 12))
     expected = expit(slope * svc.decision_function(asked) + intercept)
     detector = detector_of(dataset, classifier)
+    expected = np.clip(expected, detector.lowest_score, detector.highest_score)
     assert np.allclose([detector.score(row) for row in asked], expected, rtol=0, atol=1e-5)
     assert expected.min() < 0.2 and expected.max() > 0.7
     is_right = (slope * held_out + intercept > 0) == (labels == FAKE)
@@ -71,7 +72,24 @@ def test_score_is_platts_curve_through_decisions_held_out_by_group(classifier, n
 def test_score_grows_from_reals_to_fakes():
     detector = detector_of(noise())
     scores = [detector.score(np.r_[np.zeros(6), np.full(6, value)]) for value in np.linspace(-2, 3, 11)]
-    assert np.all(np.diff(scores) > 0) and scores[0] < 0.1 and scores[-1] > 0.9
+    assert np.all(np.diff(scores) >= 0) and np.all(np.diff(scores[3:8]) > 0) and scores[0] < 0.1 and scores[-1] > 0.9
+
+
+def test_a_score_claims_no_more_than_the_held_out_images_or_groups_can_tell():
+    far = np.r_[np.zeros(6), np.full(6, 50.0)]
+    for groups, n_real, n_fake in ((np.arange(60), 30, 30), (np.arange(60) // 5, 6, 6)):
+        detector = detector_of(noise(60, distance=9, groups=groups))
+        assert detector.score(-far) == detector.lowest_score == 1 / (n_real + 2)
+        assert detector.score(far) == detector.highest_score == 1 - 1 / (n_fake + 2)
+    assert [detector.score_text(score) for score in (1 / 8, 0.4, 7 / 8)] == ["<0.125", "0.400", ">0.875"]
+    assert detector_of(noise(4000, distance=9)).score_text(0.001) == "<0.001"
+
+
+@pytest.mark.parametrize("distance, has_converged", [(9, True), (0.01, False)])
+def test_a_fit_of_classes_that_cannot_be_told_apart_ends_and_says_so(distance, has_converged, monkeypatch):
+    monkeypatch.setattr("deepfake_spectra.detector.MOST_STEPS", 400 * 300)
+    detector = detector_of(noise(400, distance=distance, seed=3), {"kernel": "linear", "C": 1e4})
+    assert detector.has_converged is has_converged
 
 
 def test_scores_mean_what_they_say_on_spectra_never_seen():

@@ -5,6 +5,7 @@ import os
 import pickle
 import stat
 import zipfile
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -22,13 +23,14 @@ from deepfake_spectra.dataset import (
     Feature,
     SpectrumDataset,
 )
-from deepfake_spectra.detector_file import load_detector, save_detector, save_run
+from deepfake_spectra.detector_file import new_judge, read_judge, save_judge, save_run
 from deepfake_spectra.errors import ExperimentError, UsageError
 from deepfake_spectra.settings import run
 
 N, N_BINS = 12, 20
 FEATURE = Feature("centred", "centre_third", "float32", "", N_BINS, True)
 RBF = {"kernel": "rbf", "C": 6.37, "gamma": 0.86}
+MAKING = {"made": "2026-11-23 14:05 UTC", "command": "python train_celeba.py", "commit": "0398d7c" + "0" * 33}
 
 
 def dataset(feature=FEATURE, origin=BUILT_IN_SAMPLE, sources=("photographs", "generator é", "other")):
@@ -50,7 +52,7 @@ def dataset(feature=FEATURE, origin=BUILT_IN_SAMPLE, sources=("photographs", "ge
 @pytest.fixture
 def path(tmp_path):
     """Return where the file under test is, a good one to begin with."""
-    save_detector(tmp_path / "spectra.safetensors", "celeba", RBF, dataset())
+    save_judge(tmp_path / "spectra.safetensors", new_judge("celeba", RBF, dataset())._replace(**MAKING))
     return tmp_path / "spectra.safetensors"
 
 
@@ -61,8 +63,11 @@ def parts_of(path):
 
 
 def test_what_goes_in_comes_out(path):
-    saved, loaded = dataset(), load_detector(path, n_threads=1)
+    saved, loaded = dataset(), read_judge(path)
     assert (loaded.experiment, loaded.classifier) == ("celeba", RBF)
+    assert (loaded.made, loaded.command, loaded.commit) == tuple(MAKING.values())
+    assert loaded.making() == "made 2026-11-23 14:05 UTC by python train_celeba.py (commit 0398d7c)"
+    assert loaded._replace(commit="").making() == "made 2026-11-23 14:05 UTC by python train_celeba.py"
     for name in ("spectra", "labels", "sources", "headers"):
         assert np.array_equal(getattr(loaded.dataset, name), getattr(saved, name)), name
     assert loaded.dataset.groups.tolist() == [number // 2 for number in range(N)]
@@ -80,7 +85,7 @@ def test_the_file_holds_named_arrays_of_fixed_types_and_a_text_and_no_path_of_it
     assert arrays["labels"].tolist() == [0] * 6 + [1] * 6
     assert arrays["width"].tolist() == [64, 50] * 6 and arrays["height"].tolist() == [48, 40] * 6
     assert description == {
-        "format_version": 2,
+        "format_version": 3,
         "experiment": "celeba",
         "origin": "built_in_sample",
         "feature": {
@@ -89,14 +94,13 @@ def test_the_file_holds_named_arrays_of_fixed_types_and_a_text_and_no_path_of_it
         },
         "classifier": RBF,
         "sources": ["photographs", "generator é", "other"],
-    }  # fmt: skip
+    } | MAKING  # fmt: skip
     assert b"maker" not in path.read_bytes() and b".png" not in path.read_bytes()
 
 
 def test_saving_again_gives_the_same_bytes_leaves_nothing_else_and_is_readable_as_any_file_is(path):
     before = path.read_bytes()
-    loaded = load_detector(path, n_threads=1)
-    save_detector(path, loaded.experiment, loaded.classifier, loaded.dataset)
+    save_judge(path, read_judge(path))
     assert path.read_bytes() == before
     (path.parent / "other").touch()
     assert {stat.S_IMODE(entry.stat().st_mode) for entry in path.parent.iterdir()} == {path.stat().st_mode & 0o777}
@@ -104,51 +108,58 @@ def test_saving_again_gives_the_same_bytes_leaves_nothing_else_and_is_readable_a
 
 
 def test_a_linear_classifier_and_unprintable_sources_survive(path):
-    save_detector(path, "faces_hq", {"kernel": "linear", "C": 1}, dataset(sources=("a\nb", os.fsdecode(b"\xe9"), "c")))
-    loaded = load_detector(path, n_threads=1)
+    spectra = dataset(sources=("a\nb", os.fsdecode(b"\xe9"), "c"))
+    save_judge(path, new_judge("faces_hq", {"kernel": "linear", "C": 1}, spectra))
+    loaded = read_judge(path)
     assert loaded.classifier == {"kernel": "linear", "C": 1}
     assert list(loaded.dataset.counts()) == ["a\\nb", "\\udce9", "c"]
 
 
-@pytest.mark.parametrize(
-    "origin, alteration, expected",
-    [
-        (IMAGES, "", "faces_hq.safetensors"),
-        (BUILT_IN_SAMPLE, "", "built_in_sample_faces_hq.safetensors"),
-        (PUBLISHED_FEATURES, "", None),
-        (IMAGES, "jpeg 75", None),
-    ],
-)
-def test_a_run_leaves_its_detector_by_experiment_and_origin(
-    origin, alteration, expected, tmp_path, monkeypatch, capsys
-):
-    monkeypatch.setattr("deepfake_spectra.detector_file.REPOSITORY", tmp_path)
-    svc = SVC(kernel="linear", C=0.5)
-    save_run("faces_hq", dataset(Feature(alteration=alteration, n_bins=N_BINS), origin), svc, ["a", "b", "c"] * 4)
-    assert [str(file.relative_to(tmp_path / "data/spectra")) for file in tmp_path.rglob("*.*")] == (
-        [expected] if expected else []
+@pytest.mark.parametrize("origin", [IMAGES, BUILT_IN_SAMPLE])
+def test_a_run_leaves_its_judge_among_its_results_and_says_how_to_ask_it(origin, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    save_run(
+        tmp_path / "my plots", "faces_hq", dataset(origin=origin), SVC(kernel="linear", C=0.5), ["a", "b", "c"] * 4
     )
-    printed = capsys.readouterr().out
-    if expected:
-        assert printed == f"{tmp_path / 'data/spectra' / expected}: the spectra of this run, for detect_fakes.py\n"
-        arrays, description = parts_of(tmp_path / "data/spectra" / expected)
-        assert description["classifier"] == {"kernel": "linear", "C": 0.5}
-        assert arrays["groups"].tolist() == [0, 1, 2] * 4
-    else:
-        altered = "the spectra of altered images are not kept for detect_fakes.py\n"
-        assert printed == (altered if alteration else "")
+    path = "my plots/faces_hq_judge.safetensors"
+    asked = f"python detect_fakes.py --judge '{path}' FILE"
+    assert capsys.readouterr().out == f"judge: {path}; ask it: {asked}\n"
+    arrays, description = parts_of(tmp_path / path)
+    assert description["classifier"] == {"kernel": "linear", "C": 0.5}
+    assert arrays["groups"].tolist() == [0, 1, 2] * 4
 
 
-def test_an_rbf_classifier_is_saved_with_its_gamma(tmp_path, monkeypatch):
-    monkeypatch.setattr("deepfake_spectra.detector_file.REPOSITORY", tmp_path)
-    save_run("deepfake_detection", dataset(), SVC(C=6.37, gamma=0.86))
+def test_of_the_authors_features_there_is_no_judge(tmp_path, capsys):
+    save_run(tmp_path, "faces_hq", dataset(origin=PUBLISHED_FEATURES), SVC(kernel="linear"))
+    assert list(tmp_path.iterdir()) == [] and capsys.readouterr().out == ""
+
+
+def test_parameters_that_no_judge_may_have_leave_none_nor_an_older_one(tmp_path, capsys):
+    for C in (1.0, 1e6):
+        save_run(tmp_path, "faces_hq", dataset(), SVC(kernel="linear", C=C))
+    assert list(tmp_path.iterdir()) == []
+    assert "no judge for detect_fakes.py: C is 1000000.0, need 0.0001 to 10000\n" in capsys.readouterr().out
+
+
+def test_an_rbf_classifier_is_saved_with_its_gamma(tmp_path):
+    save_run(tmp_path, "deepfake_detection", dataset(), SVC(C=6.37, gamma=0.86))
     [path] = tmp_path.rglob("*.safetensors")
     assert parts_of(path)[1]["classifier"] == RBF
 
 
+def test_the_command_is_as_it_was_typed_and_names_no_home(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/maker")
+    words = ["/opt/code/train_faces_hq.py", "--data-dir", "/home/maker/my faces", "--output-dir=/home/maker/x", "a\nb"]
+    monkeypatch.setattr("sys.argv", words)
+    judge = new_judge("faces_hq", RBF, dataset())
+    assert judge.command == r"python train_faces_hq.py --data-dir '~/my faces' '--output-dir=~/x' 'a\nb'"
+    now = datetime.now(UTC) - datetime.strptime(judge.made, "%Y-%m-%d %H:%M UTC").replace(tzinfo=UTC)
+    assert 0 <= now.total_seconds() < 120
+
+
 def test_nothing_of_that_name_is_a_wrong_call(tmp_path):
-    with pytest.raises(UsageError, match="nowhere: no such file; expected the spectra"):
-        load_detector(tmp_path / "nowhere")
+    with pytest.raises(UsageError, match="nowhere: no such file; expected a judge"):
+        read_judge(tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize("reader", ["safetensors.safe_open", "pathlib.Path.open"])
@@ -158,7 +169,7 @@ def test_a_file_that_cannot_be_read_is_refused_with_the_systems_reason(path, rea
 
     monkeypatch.setattr(reader, fail)
     with pytest.raises(ExperimentError, match=r"refused \(a broken disk\)"):
-        load_detector(path)
+        read_judge(path)
 
 
 def a_pickle(path):
@@ -233,7 +244,7 @@ WRONG_FILES = [
     (with_length(4), "header"),
     (with_length(300), "header"),
     (with_length(-1), ""),
-    (with_length(2**30 + 1), "more than 1024 MiB"),
+    (with_length(2**28 + 1), "more than 256 MiB"),
     (lambda path: path.write_bytes(b"\xff" * 8 + b"{" * 200), "header"),
     (lambda path: path.write_bytes(save({"x": np.zeros(3)})), "no description"),
     (a_pickle, "header"),
@@ -256,6 +267,8 @@ WRONG_FILES = [
     (with_array("spectra", with_value(np.nan)), "not finite"),
     (with_array("spectra", with_value(np.inf)), "not finite"),
     (with_array("spectra", with_value(-1e9)), "no log powers"),
+    (with_array("spectra", with_value(1e308)), "no log powers"),
+    (with_array("spectra", lambda array: np.zeros((50_001, N_BINS))), "50001 spectra, more than 50000"),
     (with_array("labels", lambda array: 0 * array), "only one class"),
     (with_array("labels", with_value(2)), "labels holds an impossible value"),
     (with_array("labels", lambda array: array.astype(np.float64)), "labels is of type float64"),
@@ -269,9 +282,11 @@ WRONG_FILES = [
     (with_array("width", with_value(0)), "width holds an impossible value"),
     (with_array("height", with_value(2**40)), "height holds an impossible value"),
     (with_array("jpeg_quality", with_value(101)), "jpeg_quality holds an impossible value"),
-    (with_field("format_version", 1), "format version 2"),
-    (with_field("more", 1), "fields classifier, experiment"),
-    (with_field("experiment"), "fields classifier, feature"),
+    (with_field("format_version", 2), "of an older version; run its train script again"),
+    (with_field("format_version", 4), "format version 3"),
+    (with_field("format_version", [3]), "format version 3"),
+    (with_field("more", 1), "fields classifier, command, commit, experiment"),
+    (with_field("experiment"), "fields classifier, command, commit, feature"),
     (with_field("experiment", "other"), 'experiment is "other"'),
     (with_field("experiment", ["celeba"]), 'experiment is ["celeba"]'),
     (with_field("origin", "elsewhere"), 'origin is "elsewhere"'),
@@ -294,8 +309,17 @@ WRONG_FILES = [
     (with_field("classifier.gamma"), "its classifier has the fields C, kernel"),
     (with_field("classifier.max_iter", 5), "max_iter"),
     (with_field("classifier.gamma", "scale"), 'gamma is "scale"'),
-    (with_field("classifier.C", 0), "C is 0, need 1e-06 to 1e+06"),
-    (with_field("classifier.C", 1e300), "C is 1e+300"),
+    (with_field("classifier.C", 0), "C is 0, need 0.0001 to 10000"),
+    (with_field("classifier.C", 1e6), "C is 1000000.0"),
+    (with_field("classifier.C", 1e308), "C is 1e+308"),
+    (with_field("classifier.gamma", 1e308), "gamma is 1e+308"),
+    (with_field("classifier.C", float("inf")), "C is Infinity"),
+    (with_field("made", "yesterday"), "made of another form"),
+    (with_field("made", 5), "made of another form"),
+    (with_field("command", ""), "command of another form"),
+    (with_field("command", "x" * 2000), "command of another form"),
+    (with_field("command", "\x1b[31m"), "command of another form"),
+    (with_field("commit", "main"), "commit of another form"),
     (with_field("classifier.C", float("nan")), "C is NaN"),
     (with_field("classifier.C", True), "C is true"),
 ]
@@ -305,11 +329,11 @@ WRONG_FILES = [
 def test_a_wrong_file_ends_in_one_sentence_and_status_1(path, spoil, reason, capsys):
     spoil(path)
     with pytest.raises(SystemExit) as ended:
-        run(lambda: load_detector(path, n_threads=1))
+        run(lambda: read_judge(path).detector(n_threads=1))
     printed = capsys.readouterr()
     assert (ended.value.code, printed.out) == (1, "")
     assert printed.err.count("\n") == 1 and printed.err[:-1].isprintable() and len(printed.err) < 600
     assert reason in printed.err
     if "too few" not in reason:  # of a file that is right, but not enough
-        assert f"{path}: refused (" in printed.err and "expected the spectra" in printed.err
+        assert f"{path}: refused (" in printed.err and "expected a judge" in printed.err
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]

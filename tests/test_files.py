@@ -1,6 +1,9 @@
 """A file holds the old content or the new one, whatever interrupts the writing; names fit terminals and figures."""
 
+import csv
 import errno
+import gzip
+import io
 import os
 import re
 import signal
@@ -11,16 +14,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
+from deepfake_spectra.errors import UsageError
 from deepfake_spectra.files import (
+    FIGURE_MARK,
     REPOSITORY,
+    check_outputs,
+    csv_text,
     display_path,
     figure_name,
     figure_title,
+    from_cell,
     printable,
     whole_file,
     write_text,
-)  # fmt: skip
+)
+from deepfake_spectra.plots import new_figure
 
 WRITE_HALF_AND_WAIT = """
 import sys, time
@@ -113,6 +123,91 @@ def test_an_error_of_the_system_names_the_file_and_not_its_temporary_name(path):
 def test_a_name_that_is_no_unicode_keeps_its_bytes_in_a_text_file(path):
     write_text(path, f"Zoë {os.fsdecode(bytes([255, 10]))}")
     assert path.read_bytes() == "Zoë ".encode() + bytes([255, 10])
+
+
+# --- what may be written where
+
+
+MARK = rb"\Aours"
+
+
+@pytest.mark.parametrize(
+    "name, sentence",
+    [
+        ("folder", "folder: a folder; name a file"),
+        ("read.png", "read.png: is, or lies in, what is read"),
+        ("link.png", "link.png: is, or lies in, what is read"),
+        ("source/deeper/new.txt", "new.txt: is, or lies in, what is read"),
+        ("link to source/new.txt", "new.txt: is, or lies in, what is read"),
+        ("repository/plots/reference/new.txt", "new.txt: lies among the results that the README quotes"),
+        ("theirs.txt", "theirs.txt: is there, and no earlier output of this kind"),
+        ("theirs.gz", "theirs.gz: is there, and no earlier output of this kind"),
+        ("empty.txt", "empty.txt: is there, and no earlier output of this kind"),
+        ("pipe", "pipe: is there, and no earlier output of this kind"),
+    ],
+)
+def test_an_output_replaces_nothing_that_is_not_ours_and_lies_in_nothing_that_is_read(
+    name, sentence, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("deepfake_spectra.files.REPOSITORY", tmp_path / "repository")
+    for folder in ("folder", "source/deeper"):
+        (tmp_path / folder).mkdir(parents=True)
+    for file, text in {"read.png": "", "theirs.txt": "not ours", "theirs.gz": "\x1f\x8b", "empty.txt": ""}.items():
+        (tmp_path / file).write_text(text, encoding="latin-1")
+    (tmp_path / "link.png").symlink_to("read.png")
+    (tmp_path / "link to source").symlink_to("source")
+    os.mkfifo(tmp_path / "pipe")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(UsageError, match=re.escape(sentence)):
+        check_outputs([(tmp_path / name, MARK)], [tmp_path / "read.png", tmp_path / "source"])
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_an_earlier_output_may_be_replaced_packed_or_not(tmp_path):
+    (tmp_path / "a.txt").write_text("ours, of yesterday")
+    (tmp_path / "b.gz").write_bytes(gzip.compress(b"ours, of yesterday"))
+    check_outputs([(tmp_path / name, MARK) for name in ("a.txt", "b.gz", "new/c.txt")], [tmp_path / "elsewhere"])
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["a.txt", "b.gz", "new"]
+    with pytest.raises(UsageError, match="a.txt: named twice"):
+        check_outputs([(tmp_path / "a.txt", MARK), (tmp_path / "a.txt", MARK)])
+
+
+def test_a_folder_that_cannot_be_written_into_is_named_at_once(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError) as caught:
+        check_outputs([(tmp_path / "file/x.txt", MARK)])
+    assert caught.value.filename == str(tmp_path / "file")
+
+    def fail(**options):
+        raise OSError(errno.EROFS, "Read-only file system", "/tmp/.partial-xyz")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", fail)  # root may write anywhere
+    with pytest.raises(OSError) as caught:
+        check_outputs([(tmp_path / "x.txt", MARK)])
+    assert caught.value.filename == str(tmp_path)
+
+
+def test_a_figure_bears_its_mark_as_png_and_as_pdf(tmp_path):
+    with new_figure(tmp_path / "a.png", 1):
+        pass
+    for path in (tmp_path / "a.png", tmp_path / "a.pdf"):
+        check_outputs([(path, FIGURE_MARK)])
+    Figure().savefig(tmp_path / "a.png")  # somebody else's, by matplotlib, too
+    Figure().savefig(tmp_path / "a.pdf")
+    for path in (tmp_path / "a.png", tmp_path / "a.pdf"):
+        with pytest.raises(UsageError, match="no earlier output"):
+            check_outputs([(path, FIGURE_MARK)])
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\tx", "\rx", "'=1", "''@", "'x", "x=1", "", "'"])
+def test_a_cell_is_no_formula_and_comes_back_as_it_was(text):
+    head, [cell, number] = csv.reader(io.StringIO(csv_text(["a", "b"], [[text, -1.5]]), newline=""))
+    assert head == ["a", "b"] and number == "-1.5" and from_cell(cell) == text
+    assert not cell.startswith(tuple("=+-@\t\r"))
+    assert (cell == text) == (not text.lstrip("'").startswith(tuple("=+-@\t\r")))
+
+
+# --- names
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,12 @@ def test_what_is_printed_is_what_the_md_file_holds(write, tmp_path):
 def test_the_list_of_files_has_a_line_for_every_name(write, tmp_path):
     write()
     lines = (tmp_path / "test_files.txt").read_text(encoding="utf-8").splitlines()
-    assert lines == ["a/with space.png", "a/Zoë.png", 'a/"quote".png', r"a/new\nline.png"]
+    assert lines[0].startswith("# SHA-256 and path") and lines[1:] == [
+        "a/with space.png",
+        "a/Zoë.png",
+        'a/"quote".png',
+        r"a/new\nline.png",
+    ]
 
 
 def test_the_list_of_files_has_the_digest_of_each_before_its_name(tmp_path):
@@ -115,7 +120,7 @@ def test_the_list_of_files_has_the_digest_of_each_before_its_name(tmp_path):
     write_results(tmp_path, "test", "Test", dataset, {}, [], [], [], {})
     lines = (tmp_path / "test_files.txt").read_text(encoding="utf-8").splitlines()
     names = ["a/with space.png", "a/Zoë.png", 'a/"quote".png', r"a/new\nline.png"]
-    assert lines == [f"{letter * 64}  {name}" for letter, name in zip("0a1b", names)]  # as sha256sum -c reads it
+    assert lines[1:] == [f"{letter * 64}  {name}" for letter, name in zip("0a1b", names)]  # as sha256sum -c reads it
 
 
 @pytest.mark.parametrize("origin, is_sample", [(IMAGES, False), (BUILT_IN_SAMPLE, True), (PUBLISHED_FEATURES, False)])
@@ -293,7 +298,8 @@ def test_a_heading_goes_by_the_tables_names_then_by_ours_then_by_itself():
 
 def headers_rows(accuracy, n_samples=100, **keys):
     """Return a row of the headers' accuracy."""
-    return [{"classifier": "headers_only", "metric": "accuracy", "mean": accuracy, "n_samples": n_samples} | keys]
+    return [{"classifier": "headers_only", "metric": "accuracy", "mean": accuracy, "n_samples": n_samples,
+             "table": "sample_sizes"} | keys]  # fmt: skip
 
 
 @pytest.mark.parametrize("accuracy, said", [(0.5, None), (0.6, None), (0.61, "61 %"), (0.75, "75 %"), (1.0, "100 %")])

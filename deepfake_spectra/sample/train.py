@@ -40,7 +40,7 @@ from deepfake_spectra.errors import ExperimentError, UnreadableImage
 from deepfake_spectra.files import display_path, whole_file
 from deepfake_spectra.image_spectra import measure_spectrum
 from deepfake_spectra.parallel import in_threads
-from deepfake_spectra.results import result_table, rows_of, write_results
+from deepfake_spectra.results import check_results, result_table, rows_of, write_results
 from deepfake_spectra.sample.build import (
     ALTERED_SOURCES,
     FAKE_SOURCES,
@@ -254,6 +254,8 @@ def main() -> None:
     settings = read_settings(__name__)
     if not find_spec("torch"):
         raise ExperimentError("PyTorch is not installed; run: pip install -r requirements-training.txt")
+    folder = settings.output_dir / BUILT_IN_SAMPLE.subfolder
+    check_results(folder, "sample_generators", [], [])
     generators = {name: load_generator(name, path.parent) for name, path in train_all(settings).items()}
     pictures = painted_crops(generators)
     dataset, compressed = dataset_of(pictures), dataset_of(pictures, f"jpeg {settings.jpeg_quality}")
@@ -267,7 +269,6 @@ def main() -> None:
         )
         lines = ("classifier", "protocol", "condition")
         tables.append((caption, result_table(rows_of(rows, name), lines, ("train_sources",))))
-    folder = settings.output_dir / dataset.origin.subfolder
     title = "What a detector makes of the sample's generators"
     remarks = remarks_on(generators, pictures, dataset, settings)
     write_results(folder, "sample_generators", title, dataset, settings_record(settings), rows, tables, remarks, {})
