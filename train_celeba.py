@@ -29,7 +29,7 @@ import numpy as np
 
 from deepfake_spectra.alterations import parse_steps
 from deepfake_spectra.classification import score_baselines, score_classifiers, score_k_means, standardised_weights
-from deepfake_spectra.controls import half_altered
+from deepfake_spectra.controls import checked_altered, half_altered
 from deepfake_spectra.dataset import BUILT_IN_SAMPLE, FAKE, ORIGINS, REAL, Feature, Precision
 from deepfake_spectra.detector_file import save_run
 from deepfake_spectra.image_spectra import (
@@ -105,7 +105,7 @@ def controls(dataset, by_centre, load, settings):
     untouched = dataset.of_sources(dataset.sources_of(FAKE))
     yield "control", "untouched", half_altered(untouched, untouched)
     for alteration in settings.fakes_altered:
-        altered = load(replace(dataset.feature, alteration=alteration))
+        altered = checked_altered(dataset, load(replace(dataset.feature, alteration=alteration)))
         yield "control", alteration, half_altered(untouched, altered.of_sources(list(untouched.counts())))
     reals = dataset.sources_of(REAL)
     if "published_2019" in by_centre and np.count_nonzero(dataset.labels == REAL) >= 4:
@@ -113,7 +113,7 @@ def controls(dataset, by_centre, load, settings):
         yield "control", "reals, centre of 2019", half_altered(dataset.of_sources(reals), around_other)
     yield "alike", "as they are", dataset
     for alteration in settings.both_altered:
-        yield "alike", alteration, load(replace(dataset.feature, alteration=alteration))
+        yield "alike", alteration, checked_altered(dataset, load(replace(dataset.feature, alteration=alteration)))
 
 
 def draw_centres(path, image_dir, by_centre, settings):

@@ -29,7 +29,7 @@ from deepfake_spectra.classification import (
     scores_by_source,
     standardised_weights,
 )
-from deepfake_spectra.controls import half_altered, one_against_other
+from deepfake_spectra.controls import checked_altered, half_altered, one_against_other
 from deepfake_spectra.dataset import BUILT_IN_SAMPLE, FAKE, ORIGINS, REAL, Feature, Precision
 from deepfake_spectra.detector_file import save_run
 from deepfake_spectra.image_spectra import find_images, label_sources, load_spectra, mean_planes, sizes_that_fit
@@ -288,7 +288,10 @@ def main():
         dataset = load(feature)
     states = {"as they are": dataset}
     if not settings.published_features:  # which come without images
-        states |= {steps: load(replace(dataset.feature, alteration=steps)) for steps in settings.both_altered}
+        states |= {
+            steps: checked_altered(dataset, load(replace(dataset.feature, alteration=steps)))
+            for steps in settings.both_altered
+        }
 
     classifiers = {
         "svm_linear": SVC(kernel="linear", C=settings.svm_c),

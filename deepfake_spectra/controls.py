@@ -1,10 +1,34 @@
 """Data sets with nothing fake to find: what a classifier tells apart in them is not generation."""
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
 
 from deepfake_spectra.dataset import FAKE, REAL, SpectrumDataset
+from deepfake_spectra.errors import ExperimentError
+from deepfake_spectra.files import printable
+
+LEAST_LEFT = 4  # images of a source, to train and test on an altered and an untouched one
+
+
+def checked_altered(dataset: SpectrumDataset, altered: SpectrumDataset) -> SpectrumDataset:
+    """Return the altered state of a data set, if of each source as many images can be read in both as tests need.
+
+    Raises
+    ------
+    ExperimentError
+        The alteration leaves too few, and MAX_UNREADABLE let them pass.
+    """
+    in_both = set(dataset.paths) & set(altered.paths)
+    n_left = Counter(source for source, path in zip(dataset.sources.tolist(), dataset.paths) if path in in_both)
+    for source, n_images in dataset.counts().items():
+        if n_left[source] < min(LEAST_LEFT, n_images):
+            raise ExperimentError(
+                f"{printable(source)}: {altered.feature.alteration} leaves {n_left[source]} of {n_images} images, need "
+                f"{min(LEAST_LEFT, n_images)}; leave that alteration out, or name more images"
+            )
+    return altered
 
 
 def half_altered(untouched: SpectrumDataset, altered: SpectrumDataset) -> SpectrumDataset:

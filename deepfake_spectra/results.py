@@ -40,7 +40,7 @@ MARKS = {  # behind `<experiment>_`, and the expression that tells an earlier fi
     "accuracy.csv": rb"\Atable,protocol,n_samples,classifier,",
     "results.json": rb'\A\{\n "experiment": "',
     "scores.csv.gz": rb"\Atable,protocol,condition,n_samples,",
-    "files.txt": rb"\A# SHA-256 and path of each image",
+    "files.txt": rb"\A([0-9a-f]{64}  |[^\n]*row \d+\n|photographs/)",
     "judge.safetensors": rb'(?s)\A.{8}\{"__metadata__":\{"description":"\{\\"format_version\\"',
 }
 
@@ -120,8 +120,7 @@ def write_results(
     write_scores(folder / f"{experiment}_scores.csv.gz", rows, groups)
     digests = dataset.digests or [""] * len(dataset)
     files = (f"{digest}  {printable(path)}".strip() for digest, path in zip(digests, dataset.paths))
-    about = "# SHA-256 and path of each image, as sha256sum -c reads them"
-    write_text(folder / f"{experiment}_files.txt", "".join(f"{line}\n" for line in (about, *files)))
+    write_text(folder / f"{experiment}_files.txt", "".join(f"{line}\n" for line in files))
     for name, is_written in figures.items():
         if not is_written:
             (folder / name).unlink(missing_ok=True)

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from datasets import make_dataset
 
-from deepfake_spectra.controls import half_altered, one_against_other
+from deepfake_spectra.controls import checked_altered, half_altered, one_against_other
 from deepfake_spectra.dataset import FAKE, REAL, Feature
+from deepfake_spectra.errors import ExperimentError
 
 
 def states_of(n, **options):
@@ -41,6 +42,16 @@ def test_an_image_of_which_an_alteration_leaves_nothing_is_left_out_of_both_halv
         assert control.spectra[number] == pytest.approx(untouched.spectra[row] + 100 * (number % 2))
         assert control.labels[number] == (FAKE if number % 2 else REAL)
         assert control.groups[number] == untouched.groups[row] and control.digests[number] == f"digest {row}"
+
+
+def test_too_few_images_left_by_an_alteration_end_the_run():
+    untouched, altered = states_of(10)
+    assert checked_altered(untouched, altered.of_rows(range(4))).paths == untouched.paths[:4]
+    for left in ([0, 1, 2], []):
+        with pytest.raises(ExperimentError, match=f"gan: x leaves {len(left)} of 10 images, need 4"):
+            checked_altered(untouched, altered.of_rows(left))
+    few = untouched.of_rows([0, 1, 2])  # less than four from the beginning: halves are not asked for
+    assert checked_altered(few, altered).feature.alteration == "x"
 
 
 def test_altered_images_are_found_by_their_path_in_whatever_order_they_come():

@@ -11,6 +11,7 @@ from claims import write_claim_results
 from frames import write_frames
 from pictures import by_opencv, picture, write_source
 
+from deepfake_spectra.detector_file import read_judge
 from deepfake_spectra.files import REPOSITORY
 
 SCRIPTS = sorted(path.stem for path in REPOSITORY.glob("*.py") if path.stem != "radial_spectrum")
@@ -51,8 +52,9 @@ EDITS = {  # script: {constant: (its new text, *what follows the flag)}
         "CONVENTION": ('"centred"', "centred"), "CUT_OFF": ("0.8", 0.8), "OUTPUT_DIR": ('Path("written")', "written"),
     },
     "detect_fakes": {
-        "EXPERIMENT": ('"celeba"', "celeba"), "SEED": ("3", 3), "PLOT": ("True",), "JSON": ('"written/a"', "written/a"),
-        "SAVE_SPECTRA": ('Path("written/b")', "written/b"), "OUTPUT_DIR": ('Path("written")', "written"),
+        "JUDGE": ('"plots"', "plots"), "EXPERIMENT": ('"celeba"', "celeba"), "SEED": ("3", 3), "PLOT": ("True",),
+        "JSON": ('"written/a"', "written/a"), "CSV": ('Path("written/b")', "written/b"),
+        "OUTPUT_DIR": ('Path("written")', "written"),
     },
     "benchmark_spectrum": {
         "N_IMAGES": ("2", 2), "SIDE": ("32", 32), "JPEG_QUALITY": ("50", 50), "SEED": ("3", 3),
@@ -112,13 +114,16 @@ def flags_of(edits):
 
 
 def written(folder):
-    """Return {path: bytes} of all files under a folder, less the benchmark's speeds and command; and remove it."""
+    """Return {path: what it holds} of all files under a folder, less speeds, commands and times; and remove it."""
     found = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    for path, content in found.items():
+        if path == "benchmark.md":
+            found[path] = re.search(rb"\n\d+ images of .* turns of each way", content)[0]
+        elif path.endswith("_judge.safetensors"):
+            judge = read_judge(folder / path)
+            found[path] = judge.experiment, judge.classifier, judge.dataset.spectra.tolist()
     shutil.rmtree(folder)
-    return {
-        path: re.search(rb"\n\d+ images of .* turns of each way", text)[0] if path == "benchmark.md" else text
-        for path, text in found.items()
-    }
+    return found
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -211,7 +216,8 @@ def test_the_papers_row_stands_beside_its_own_sources_and_feature_only(
         ("train_deepfake_detection", "FRAMES_DIR", 'Path("x")', "x", "x: no such folder; set FRAMES_DIR"),
         ("extract_video_frames", "VIDEOS_DIR", 'Path("x")', "x", "x: no such folder; set VIDEOS_DIR or --videos-dir"),
         ("benchmark_spectrum", "IMAGES_DIR", '"x"', "x", "x: no such folder; set IMAGES_DIR or --images-dir"),
-        ("detect_fakes", "EXPERIMENT", '"celeba"', "celeba", "run `python train_celeba.py` first"),
+        ("detect_fakes", "EXPERIMENT", '"celeba"', "celeba", "found no celeba judge there"),
+        ("detect_fakes", "EXPERIMENT", '"mnist"', "mnist", "EXPERIMENT is mnist: expected faces_hq, celeba,"),
         ("train_faces_hq", "BOTH_ALTERED", '("jpeg",)', "jpeg", "unknown alteration 'jpeg'"),
         ("draw_spectrum", "CUT_OFF", "1", "1", "CUT_OFF is 1.0: expected 0 (DC) to below 1 (the corner)"),
     ],

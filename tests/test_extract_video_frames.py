@@ -16,7 +16,7 @@ from video_clips import stairs, write_clip
 import extract_video_frames
 import train_deepfake_detection
 from deepfake_spectra.files import REPOSITORY
-from deepfake_spectra.video_crops import CropOptions, extract_videos, read_index
+from deepfake_spectra.video_crops import CropOptions, CropRow, extract_videos, read_index
 
 NAME = "extract_video_frames"
 
@@ -94,7 +94,7 @@ def test_a_run_that_was_killed_is_completed_by_the_next(noise_clip, tmp_path, ho
     videos = copies(noise_clip, tmp_path / "videos", *(f"real/{number:03}.mp4" for number in range(40)))
     frames = tmp_path / "frames"
     frames.mkdir()
-    (frames / "index.csv").write_text("of crops that are about to change")
+    (frames / "index.csv").write_text(",".join(CropRow._fields))  # of crops that are about to change
     words = [sys.executable, REPOSITORY / f"{NAME}.py", "--videos-dir", videos, "--frames-dir", frames]
     words += ["--face-detector", "centre", "--n-threads", "1"]
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)

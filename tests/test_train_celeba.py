@@ -47,7 +47,7 @@ CONVENTIONS = ("published", "published_2019", "centred")
 OTHER_CENTRE = "reals, centre of 2019"
 FAST = ("--n-splits", 1, "--fakes-altered", "blur 2", "--both-altered")
 FIGURES = ("centres", "control", "spectrum")
-OUTPUTS = ["accuracy.csv", "accuracy.md", "files.txt", "results.json", "scores.csv.gz"]
+OUTPUTS = ["accuracy.csv", "accuracy.md", "files.txt", "judge.safetensors", "results.json", "scores.csv.gz"]
 OUTPUTS += [f"{name}.{ending}" for name in FIGURES for ending in ("png", "pdf")]
 
 # PAPER.md, per cent at 2000 images: the linear SVM, RBF, polynomial, logistic regression, k-means
@@ -241,7 +241,9 @@ def test_a_run_writes_its_files_and_says_so(first_run):
     found = sorted(path.name for path in folder.iterdir())
     assert found == sorted(f"celeba_{name}" for name in OUTPUTS)
     [said] = [line for line in printed.splitlines() if line.startswith("written into ")]
-    assert sorted(said.rpartition(": ")[2].split(", ")) == [name for name in found if not name.endswith(".pdf")]
+    assert sorted(said.rpartition(": ")[2].split(", ")) == [
+        name for name in found if not name.endswith((".pdf", ".safetensors"))
+    ]
     for name in FIGURES:
         assert cv2.imread(str(folder / f"celeba_{name}.png")).shape[1] == 2160  # two columns at 300 dpi
     text = (folder / "celeba_accuracy.md").read_text(encoding="utf-8")
@@ -324,8 +326,8 @@ def test_the_figures_are_of_the_svm_and_of_the_controls(train, drawn, few, tmp_p
     assert path == tmp_path / "celeba_control.png" and title == "CelebA experiment, 48 images"
     assert list(tables) == ["control", "alike"]
     assert [row["scores"] for row in rows] == [row["scores"] for row in results_of(tmp_path, "celeba")["rows"]]
-    file = tmp_path / "repository/data/spectra/celeba.safetensors"
-    assert f"{file}: the spectra of this run, for detect_fakes.py" in printed
+    file = tmp_path / "celeba_judge.safetensors"
+    assert printed.splitlines()[-1] == f"judge: {file}; ask it: python detect_fakes.py --judge {file} FILE"
     with safe_open(file, "numpy") as kept:
         np.testing.assert_array_equal(kept.get_tensor("spectra"), dataset.spectra)
         description = kept.metadata()["description"]
@@ -390,7 +392,7 @@ def test_the_sample_is_called_one_and_split_by_photograph_in_every_table(train, 
     assert text.startswith("# CelebA experiment, 292 images on the built-in sample: no reproduction of the paper\n")
     assert "paper |" not in text and "notebook" not in text and text in printed
     assert list((tmp_path / "plots").iterdir()) == [folder]  # a real result is never overwritten
-    assert [path.name for path in tmp_path.rglob("*.safetensors")] == ["built_in_sample_celeba.safetensors"]
+    assert (folder / "celeba_judge.safetensors").exists()
 
     results = results_of(folder, "celeba")
     assert results["built_in_sample"] is True
@@ -534,7 +536,9 @@ def test_on_squares_the_centre_of_2019_is_the_right_one(train, drawn, tmp_path):
     write_source(tmp_path / "faces/dataset_celebA", 12, (40, 40), first_seed=100, blur=1.2)
     (tmp_path / "plots").mkdir()
     for ending in "png", "pdf":
-        (tmp_path / f"plots/celeba_centres.{ending}").write_text("of an older run")
+        (tmp_path / f"plots/celeba_centres.{ending}").write_bytes(
+            b"Software\0deepfake-spectra /Creator (deepfake-spectra)"
+        )
     flags = ("--sample-sizes", 24, *FAST, "--n-splits", 3, "--output-dir", tmp_path / "plots")
     printed = train("--data-dir", tmp_path / "faces", *flags)
     results = results_of(tmp_path / "plots", "celeba")

@@ -26,7 +26,7 @@ from deepfake_spectra.video_votes import judge_videos
 
 NAME = "train_deepfake_detection"
 FIGURES = ("protocols", "roc", "spectrum")
-OUTPUTS = ["accuracy.csv", "accuracy.md", "files.txt", "results.json", "scores.csv.gz"]
+OUTPUTS = ["accuracy.csv", "accuracy.md", "files.txt", "judge.safetensors", "results.json", "scores.csv.gz"]
 OUTPUTS += [f"{name}.{ending}" for name in FIGURES for ending in ("png", "pdf")]
 FEW = ("--n-splits", 2, "--n-bins", 12, "--test-share", 0.25)
 PLAIN = [f"{label}/videos/clip_{number}.mp4" for label in ("real", "fake") for number in range(8)]
@@ -312,7 +312,7 @@ def test_a_run_on_frames_leaves_tables_figures_results_and_a_detector(train, tmp
         assert image.shape[1] == (1050 if name == "protocols" else 2160)  # one or two columns at 300 dpi
         assert image.std() > 10
         assert (plots / f"deepfake_detection_{name}.pdf").read_bytes().startswith(b"%PDF")
-    assert (tmp_path / "repository/data/spectra/deepfake_detection.safetensors").exists()
+    assert (plots / "deepfake_detection_judge.safetensors").exists()
     # what was amiss is said
     assert "2 images left out: the index of the crops does not name them" in printed
     assert "sample size 1000000 became 76: real has 38 images" in printed and "headers alone" not in printed
@@ -359,7 +359,7 @@ def test_each_group_of_people_is_tested_on_once_and_the_detector_keeps_each_acto
     printed, rows = train("--frames-dir", frames, "--sample-sizes", 8, *FEW, "--svm-c", 5)
     assert "by identity: 2 groups of people share no video; each of them is tested on once" in printed
     assert {tuple(row["n_test"]) for row in rows_with(rows, table="videos", protocol="by_identity")} == {(3, 3)}
-    with safe_open(tmp_path / "repository/data/spectra/deepfake_detection.safetensors", "numpy") as file:
+    with safe_open(tmp_path / "plots/deepfake_detection_judge.safetensors", "numpy") as file:
         description = json.loads(file.metadata()["description"])
         assert len(set(file.get_tensor("groups").tolist())) == 4  # actors 01 to 04, not their six videos
     assert description["classifier"] == {"kernel": "rbf", "C": 5.0, "gamma": 0.86}
@@ -383,7 +383,7 @@ def test_one_real_video_leaves_random_frames_alone_and_takes_an_older_roc_figure
     frames = write_frames(tmp_path / "frames", videos, side_of_fakes=66)
     old = tmp_path / "plots/deepfake_detection_roc.png"
     old.parent.mkdir()
-    old.write_bytes(b"of another run")
+    old.write_bytes(b"Software\0deepfake-spectra")
     printed, rows = train("--frames-dir", frames, "--sample-sizes", 10, *FEW)
     assert "by video left out: real/videos/a.mp4 is the only group" in printed and "Table 2" not in printed
     assert {row["table"] for row in rows} == {"sample_sizes"}
@@ -404,7 +404,7 @@ def test_the_sample_is_called_one_wherever_its_numbers_stand(train, tmp_path, dr
     assert text.startswith(f"# {title}\n") and drawn["roc_figure"][2] == drawn["spectrum_figure"][4] == title
     assert "paper |" not in text and "The paper" not in text and text in printed
     assert results_of(folder)["built_in_sample"] is True
-    assert (tmp_path / "repository/data/spectra/built_in_sample_deepfake_detection.safetensors").exists()
+    assert (folder / "deepfake_detection_judge.safetensors").exists()
     # photographs are kept apart, and headers tell nothing
     assert {row["protocol"] for row in rows} == {"random", "by_video", "by_photograph"}
     for row in rows_with(rows, protocol="by_photograph", table="videos"):

@@ -41,7 +41,7 @@ FEW = (*NAMED, "--sample-sizes", 40, *FAST)
 NOISE = {"real_a": 1.0, "real_b": 2.7, "fake_a": 4.5, "fake_b": 12.0}  # grey levels; high frequencies stand at 0 2 3 5
 FIGURES = ("control", "planes", "scores", "sizes", "sources", "spectrum")
 PANELS = {"as they are": "as they are", "every image: jpeg 75": "jpeg 75"}  # title: condition
-OUTPUTS = ["accuracy.csv", "accuracy.md", "files.txt", "results.json", "scores.csv.gz"]
+OUTPUTS = ["accuracy.csv", "accuracy.md", "files.txt", "judge.safetensors", "results.json", "scores.csv.gz"]
 OUTPUTS += [f"{name}.{ending}" for name in FIGURES for ending in ("png", "pdf")]
 
 # PAPER.md, per cent: number of images, linear SVM, logistic regression, k-means
@@ -188,7 +188,8 @@ def test_a_run_writes_its_files_and_says_so(first_run):
     found = sorted(path.name for path in folder.iterdir())
     assert found == sorted(f"faces_hq_{name}" for name in OUTPUTS)
     [said] = [line for line in printed.splitlines() if line.startswith("written into ")]
-    assert sorted(said.rpartition(": ")[2].split(", ")) == [name for name in found if not name.endswith(".pdf")]
+    others = [name for name in found if not name.endswith((".pdf", ".safetensors"))]
+    assert sorted(said.rpartition(": ")[2].split(", ")) == others
     text = (folder / "faces_hq_accuracy.md").read_text(encoding="utf-8")
     assert text.startswith("# Faces-HQ experiment, 48 images\n") and text in printed and "| paper" not in text
     assert "48 spectra of 43 values: real_a 12, real_b 12, fake_a 12, fake_b 12." in text
@@ -447,8 +448,8 @@ def test_the_figure_shows_the_svms_weights_and_its_spectra_are_kept(train, drawn
     fitted = SVC(kernel="linear", C=0.3).fit(dataset.spectra, dataset.labels)
     np.testing.assert_allclose(weights, fitted.coef_[0] * dataset.spectra.std(axis=0))
     assert weights[20:].mean() > 0  # noise speaks for fake
-    file = tmp_path / "repository/data/spectra/faces_hq.safetensors"
-    assert f"{file}: the spectra of this run, for detect_fakes.py" in printed
+    file = tmp_path / "plots/faces_hq_judge.safetensors"
+    assert printed.splitlines()[-1] == f"judge: {file}; ask it: python detect_fakes.py --judge {file} FILE"
     with safe_open(file, "numpy") as kept:
         np.testing.assert_array_equal(kept.get_tensor("spectra"), dataset.spectra)
         assert '"classifier": {"kernel": "linear", "C": 0.3}' in kept.metadata()["description"]
@@ -505,7 +506,9 @@ def test_images_of_several_sizes_have_no_mean_plane(train, drawn, faces, tmp_pat
     write_source(tmp_path / "faces/real_a", 3, (70, 64))
     (tmp_path / "plots").mkdir()
     for ending in "png", "pdf":
-        (tmp_path / f"plots/faces_hq_planes.{ending}").write_text("of an older run")
+        (tmp_path / f"plots/faces_hq_planes.{ending}").write_bytes(
+            b"Software\0deepfake-spectra /Creator (deepfake-spectra)"
+        )
     flags = (*NAMED, "--sample-sizes", 60, *PLAIN, "--output-dir", tmp_path / "plots")
     printed = train("--data-dir", tmp_path / "faces", *flags)
     assert "planes_figure" not in drawn and "faces_hq_planes" not in printed
@@ -520,6 +523,42 @@ def test_an_image_of_which_an_alteration_leaves_nothing_is_named(train, faces, t
     flags = (*NAMED, "--sample-sizes", 48, "--n-splits", 1, "--both-altered", "crop 16x16", "--max-unreadable", 0.1)
     printed = train("--data-dir", tmp_path / "faces", *flags)
     assert "1 files skipped: fake_b/03.png (blank: every pixel is 7 once altered or cropped)" in printed
+
+
+def test_an_alteration_that_leaves_too_few_of_a_source_ends_in_one_sentence(call, drawn, faces, tmp_path):
+    shutil.copytree(faces, tmp_path / "faces")
+    for path in sorted((tmp_path / "faces/fake_b").iterdir())[3:]:
+        blank_inside = picture(0, (64, 64))
+        blank_inside[20:44, 20:44] = 7
+        path.write_bytes(by_opencv(blank_inside))
+    flags = (*NAMED, "--sample-sizes", 48, *FEW[2:], "--both-altered", "crop 16x16", "--max-unreadable", 1)
+    done = call("train_faces_hq", "--data-dir", tmp_path / "faces", *flags, "--n-threads", 1)
+    assert done.status == 1 and done.err.count("\n") == 1
+    assert "fake_b: crop 16x16 leaves 3 of 12 images, need 4" in done.err
+
+
+def test_two_real_sources_and_one_fake_one_are_led_by_the_balanced_accuracy(train, drawn, faces, tmp_path):
+    sources = ("--real-sources", "real_a", "real_b", "--fake-sources", "fake_a")
+    flags = ("--sample-sizes", 30, "--n-splits", 2, "--both-altered", "jpeg 75", "--output-dir", tmp_path)
+    printed = train("--data-dir", faces, *sources, *flags)
+    assert "Balanced accuracy (mean of the two recalls: the classes are of unequal size) in %" in printed
+    [majority] = rows_where(results_of(tmp_path, "faces_hq"), classifier="majority_class", metric="accuracy")
+    assert majority["scores"] == [2 / 3, 2 / 3] and majority["n_test_fake"] == [2, 2]
+    head, line = table_lines(printed, "Table 1.")
+    assert line[head.index("majority class")].startswith("50.0 ")
+    assert {row["metric"] for row in drawn["sizes_figure"][1]} == {"balanced_accuracy"}
+
+
+def test_an_output_folder_that_is_read_or_holds_somebody_elses_figure_ends_the_run_at_once(call, faces, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/faces_hq_planes.png").write_bytes(by_opencv(picture()))
+    for folder, sentence in (
+        (faces / "real_a", "is, or lies in, what is read"),
+        (tmp_path / "mine", "faces_hq_planes.png: is there, and no earlier output of this kind"),
+    ):
+        done = call("train_faces_hq", "--data-dir", faces, *FEW, "--output-dir", folder)
+        assert (done.status, done.out) == (2, "") and sentence in done.err and done.err.count("\n") == 1
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["faces_hq_planes.png"]
 
 
 def test_a_further_classifier_is_one_line(call, drawn, faces, tmp_path, monkeypatch):
@@ -628,7 +667,6 @@ def test_the_sample_is_called_one_split_by_photograph_and_shows_limits(call, dra
     assert {path.name for path in folder.iterdir()} == {*own, *others}
     assert {given[0].name for given in drawn.values()} == {f"faces_hq_{name}.png" for name in FIGURES}
     assert all(cv2.imread(str(folder / name)).std() > 10 for name in own if name.endswith("png"))
-    assert [path.name for path in tmp_path.rglob("*.safetensors")] == ["built_in_sample_faces_hq.safetensors"]
 
     results = results_of(folder, "faces_hq")
     assert results["built_in_sample"] is True
