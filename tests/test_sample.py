@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 from scipy.signal import convolve2d, correlate2d
+from video_clips import ffmpeg_program, needs_videos
 
 from deepfake_spectra.errors import ExperimentError
 from deepfake_spectra.files import REPOSITORY
@@ -57,6 +58,7 @@ def images(built_sample):
 @pytest.fixture(scope="session")
 def videos(built_sample):
     """The sample's clips."""
+    ffmpeg_program()  # without it there are none
     return built_sample / "videos"
 
 
@@ -478,7 +480,7 @@ def test_a_recipe_that_cannot_be_trained_is_a_wrong_call(call, words, sentence):
 
 
 def test_without_torch_the_training_says_what_to_install(call, monkeypatch):
-    monkeypatch.setattr(training, "find_spec", lambda name: None)
+    monkeypatch.setattr("deepfake_spectra.packages.find_spec", lambda name: None)
     ended = call("deepfake_spectra.sample.train")
     assert ended.status == 1 and ended.err.endswith("run: pip install -r requirements-training.txt\n")
 

@@ -26,7 +26,6 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
-from importlib.util import find_spec
 from itertools import permutations
 from pathlib import Path
 
@@ -39,6 +38,7 @@ from deepfake_spectra.dataset import BUILT_IN_SAMPLE, FAKE, REAL, Feature, Spect
 from deepfake_spectra.errors import ExperimentError, UnreadableImage
 from deepfake_spectra.files import display_path, whole_file
 from deepfake_spectra.image_spectra import measure_spectrum
+from deepfake_spectra.packages import require
 from deepfake_spectra.parallel import in_threads
 from deepfake_spectra.results import result_table, rows_of, write_results
 from deepfake_spectra.sample.build import (
@@ -252,8 +252,7 @@ def remarks_on(generators, pictures, dataset, settings) -> list[str]:
 
 def main() -> None:
     settings = read_settings(__name__)
-    if not find_spec("torch"):
-        raise ExperimentError("PyTorch is not installed; run: pip install -r requirements-training.txt")
+    require("torch")
     generators = {name: load_generator(name, path.parent) for name, path in train_all(settings).items()}
     pictures = painted_crops(generators)
     dataset, compressed = dataset_of(pictures), dataset_of(pictures, f"jpeg {settings.jpeg_quality}")
