@@ -5,7 +5,6 @@ import os
 from deepfake_spectra.errors import ExperimentError
 from deepfake_spectra.packages import LatePackage
 
-
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # read when OpenCV is loaded: silent
 
 

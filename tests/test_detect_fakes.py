@@ -284,7 +284,7 @@ def test_any_file_name_comes_back_from_csv_and_json_and_takes_one_line(detect, t
 
 def test_half_is_fake(detect, trained, monkeypatch):
     for score, verdict in ((0.5, "fake"), (0.4999, "real")):
-        monkeypatch.setattr(FakeDetector, "score", lambda self, spectrum: score)
+        monkeypatch.setattr(FakeDetector, "score", lambda self, spectrum, score=score: score)
         assert f"{verdict}  0.500  " in detect(trained / "images/real/000.png").out
 
 

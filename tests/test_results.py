@@ -54,13 +54,13 @@ def table_cells(table):
 def write(tmp_path, capsys):
     """Return a function that writes an experiment into `tmp_path`, and gives its results and what was printed."""
 
-    def write(rows=(), origin=IMAGES, figures={}):
+    def write(rows=(), origin=IMAGES, figures=None):
         dataset = make_dataset(2, n_bins=7, sources={"a": REAL, "b\n": FAKE})
         dataset.paths, dataset.origin = AWKWARD[:4], origin
         dataset.skipped, dataset.remarks = [(AWKWARD[4], "empty file")], ["turned"]
         settings = {"SAMPLE_SIZES": [100, 20], "N_BINS": None}
         tables = [("Table 1", "| a |"), ("Table 2", "| b |")]
-        write_results(tmp_path, "test", "Test", dataset, settings, rows, tables, ["left out"], figures)
+        write_results(tmp_path, "test", "Test", dataset, settings, rows, tables, ["left out"], figures or {})
         text = (tmp_path / "test_results.json").read_text()
         found = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} in the results"))
         return found, capsys.readouterr().out

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 from scipy.signal import convolve2d, correlate2d
-from video_clips import ffmpeg_program, needs_videos
+from video_clips import ffmpeg_program
 
 from deepfake_spectra.errors import ExperimentError
 from deepfake_spectra.files import REPOSITORY

@@ -263,7 +263,7 @@ def raising(exception):
         (raising(UsageError("faces: no such folder")), 2, "faces: no such folder"),
         (raising(KeyboardInterrupt), 130, "interrupted; every file that was finished is kept"),
         (raising(KeyboardInterrupt("40 spectra are kept")), 130, "interrupted; 40 spectra are kept"),
-        (raising(ImportError("No module named 'numpy'")), 1, "No module named 'numpy'; run: pip install -r requirements"),
+        (raising(ImportError("No module named 'numpy'")), 1, "No module named 'numpy'; run: pip install -r req"),
         (raising(OSError(errno.ENOSPC, "No space left on device", "a.npz")), 1, "a.npz: No space left on device"),
         (raising(OSError(errno.EIO, "Input/output error")), 1, "a file: Input/output error"),
         (raising(PermissionError(errno.EACCES, "Permission denied", "plots")), 1, "plots: Permission denied"),

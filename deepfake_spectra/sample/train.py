@@ -28,6 +28,7 @@ from functools import partial
 from importlib.metadata import version
 from itertools import permutations
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -54,6 +55,9 @@ from deepfake_spectra.sample.build import (
 from deepfake_spectra.sample.generators import forward, load_generator, resynthesise
 from deepfake_spectra.settings import read_settings, run, settings_record
 from deepfake_spectra.splits import source_splits
+
+if TYPE_CHECKING:
+    import torch
 
 # training
 SEEDS: tuple[int, ...] = (0, 1, 2)  # the first is shipped
