@@ -27,6 +27,11 @@ REAL_DATA = {  # what the README calls a data set, and where it may lie
 }
 
 
+linux_only = pytest.mark.skipif(
+    sys.platform != "linux", reason="needs file names, links, pipes or signals as Linux has them"
+)
+
+
 class Finished(NamedTuple):
     """How a script ended, and what it printed."""
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import skimage.data
+from conftest import linux_only
 from pictures import by_opencv, by_pillow, colour_picture, picture, write_source
 from video_clips import ffmpeg, stairs, write_clip
 
@@ -225,6 +226,7 @@ def test_what_is_unlike_training_is_said(detect, tmp_path):
         assert text in warnings[name], name
 
 
+@linux_only
 def test_what_cannot_be_judged_is_named_with_its_reason_and_the_rest_goes_on(detect, tmp_path):
     folder = tmp_path / "mixed"
     (folder / "empty folder").mkdir(parents=True)
@@ -268,6 +270,7 @@ def test_what_cannot_be_judged_is_named_with_its_reason_and_the_rest_goes_on(det
     assert done.out.splitlines()[-1].endswith(f"{len(expected)} not judged")
 
 
+@linux_only
 def test_any_file_name_comes_back_from_csv_and_json_and_takes_one_line(detect, tmp_path):
     names = ["new\nline.png", 'quote "a,b".png', " space .png", "é.png", "-dash.png", os.fsdecode(b"latin \xe9.png")]
     folder = tmp_path / os.fsdecode(b"folder \xff")
@@ -380,6 +383,7 @@ def test_saved_spectra_judge_alike_elsewhere(detect, trained, tmp_path):
     assert (tmp_path / "to a friend").read_bytes() == (trained / "judge").read_bytes()
 
 
+@linux_only
 @pytest.mark.parametrize(
     "words, reason",
     [
@@ -448,6 +452,7 @@ def test_in_one_pipe_each_line_is_whole_and_stands_where_its_file_does(clone, tr
     ]
 
 
+@linux_only
 def test_an_interrupted_run_leaves_no_half_of_a_file(clone, trained, tmp_path):
     (tmp_path / "images").mkdir()
     large = by_opencv(picture(0, (700, 700), blur=0.5))

@@ -5,6 +5,7 @@ import os
 import numpy as np
 import pytest
 import skimage.data
+from conftest import linux_only
 from video_clips import H264, ffmpeg, stairs, step_of, write_clip
 
 from deepfake_spectra.errors import NoCrops
@@ -137,6 +138,7 @@ def test_a_frame_without_a_time_gets_it_from_the_rate(tmp_path):
     assert times[-1] == pytest.approx((len(times) - 1) / 25)
 
 
+@linux_only
 def test_a_name_that_is_not_unicode_is_read(tmp_path):
     path = tmp_path / os.fsdecode(b"caf\xe9 \n.mp4")
     write_clip(tmp_path / "clip.mp4", stairs(5)).rename(path)

@@ -4,7 +4,6 @@ import errno
 import importlib.util
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -297,7 +296,7 @@ build._build(pathlib.Path({str(folder)!r}), write_slowly)
     while not list(tmp_path.glob(".partial-*/sample/*")):
         assert process.poll() is None, "the build ended before it could be killed"
         time.sleep(0.02)
-    os.kill(process.pid, signal.SIGKILL)
+    process.kill()
     process.wait()
     (left_over,) = tmp_path.iterdir()
     build._build(folder, write_one_file)
@@ -557,7 +556,7 @@ def test_report_tells_what_a_detector_of_one_generator_makes_of_all_else(trained
             assert row["classifier"] == "k_means" and set(row["n_test"]) <= n_test
     assert len({key[:3] for key in found}) == 2 * (6 + 2)
 
-    report = (trained / "sample_generators_accuracy.md").read_text()
+    report = (trained / "sample_generators_accuracy.md").read_text(encoding="utf-8")
     assert "photographs 26, transposed_convolution_5 26, nearest_convolution_5 26, bicubic_upsampling 26" in report
     assert "transposed_convolution_5 is the transposed_convolution that is shipped" in report
     assert "nearest_convolution_5 is not the nearest_convolution that is shipped" in report

@@ -305,7 +305,9 @@ def test_a_run_on_frames_leaves_tables_figures_results_and_a_detector(train, tmp
     plots = tmp_path / "plots"
     assert {path.name for path in plots.iterdir()} == {f"deepfake_detection_{name}" for name in OUTPUTS}
     assert (
-        (plots / "deepfake_detection_accuracy.md").read_text().startswith("# DeepFakeDetection experiment, 76 frames\n")
+        (plots / "deepfake_detection_accuracy.md")
+        .read_text(encoding="utf-8")
+        .startswith("# DeepFakeDetection experiment, 76 frames\n")
     )
     for name in FIGURES:
         image = cv2.imread(str(plots / f"deepfake_detection_{name}.png"))
