@@ -21,7 +21,7 @@ def ci_commands():
 
 def pinned(name):
     """Return {distribution: version} of a file of requirements."""
-    return dict(re.findall(r"^([\w-]+)==(.+)$", text_of(name), re.MULTILINE))
+    return dict(re.findall(r"^([\w-]+)==([\w.]+)", text_of(name), re.MULTILINE))
 
 
 def test_the_workflow_runs_what_ci_runs():
@@ -40,6 +40,11 @@ def test_the_quick_start_is_what_ci_runs():
 def test_the_workflow_has_every_python_that_the_project_states(python):
     assert tomllib.loads(text_of("pyproject.toml"))["project"]["requires-python"] == ">=3.11"
     assert f'"{python}"' in text_of(".github/workflows/tests.yml").partition("python: [")[2].partition("]")[0]
+
+
+def test_the_lock_holds_what_the_requirements_do():
+    pins = pinned("requirements.txt") | pinned("requirements-videos.txt")
+    assert len(pins) > 10 and pins.items() <= pinned("requirements.lock").items()
 
 
 def test_the_ranges_hold_the_versions_that_are_pinned():

