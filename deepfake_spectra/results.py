@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -311,4 +312,4 @@ def _commit():
 def _git(*arguments):
     """Return what git prints about the repository."""
     command = ["git", "-C", str(REPOSITORY), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    return os.fsdecode(subprocess.run(command, capture_output=True, check=True).stdout).strip()

@@ -8,6 +8,7 @@ import subprocess
 
 import numpy as np
 import pytest
+from conftest import linux_only
 from datasets import make_dataset, make_prediction
 from sklearn.linear_model import LogisticRegression
 
@@ -353,3 +354,16 @@ def test_a_copy_inside_another_repository_has_no_commit_of_its_own(repository, w
     (folder / "copy").mkdir()
     monkeypatch.setattr(results, "REPOSITORY", (folder / "copy").resolve())
     assert write()[0]["commit"] is None
+
+
+@linux_only
+@pytest.mark.skipif(not shutil.which("git"), reason="needs git")
+def test_a_repository_whose_name_is_no_unicode_has_its_commit(repository, write, monkeypatch):
+    folder, git = repository
+    copy = (folder / "caf\udce9").resolve()
+    copy.mkdir()
+    git("init", "-q", copy)
+    (copy / "code.py").write_text("1")
+    git("-C", copy, "add", "."), git("-C", copy, "commit", "-m", "first")
+    monkeypatch.setattr(results, "REPOSITORY", copy)
+    assert write()[0]["commit"] == git("-C", copy, "rev-parse", "HEAD").strip()
