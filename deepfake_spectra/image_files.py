@@ -14,7 +14,7 @@ import numpy as np
 from deepfake_spectra.dataset import IMAGE_HEADER
 from deepfake_spectra.errors import UnreadableImage
 from deepfake_spectra.opencv import cv2
-from deepfake_spectra.packages import LatePackage
+from deepfake_spectra.pillow import ExifTags, Image, JpegImagePlugin
 
 IMAGE_ENDINGS = {".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".gif"}
 READ_FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
@@ -29,19 +29,6 @@ REMARKS = {  # what had to be changed on reading: key -> how to say it
     "grey": "grey already",
     "turned": "turned or mirrored as the EXIF tag asks",
 }
-
-
-def _load_pillow():
-    """Return Pillow with the parts that are used here."""
-    import PIL.ExifTags
-    import PIL.Image
-    import PIL.JpegImagePlugin
-
-    PIL.Image.MAX_IMAGE_PIXELS = None  # it would warn from 89 million on; ours is the limit that counts
-    return PIL
-
-
-PIL = LatePackage(_load_pillow)
 
 
 class GrayImage(NamedTuple):
@@ -121,7 +108,7 @@ def looks_like_image(path: Path) -> bool:
 def _read_header(content):
     """Return the IMAGE_HEADER and the remarks of an encoded image, without decoding its pixels."""
     try:
-        with PIL.Image.open(io.BytesIO(content)) as image:
+        with Image.open(io.BytesIO(content)) as image:
             if image.width * image.height > MOST_PIXELS:
                 raise UnreadableImage(f"{image.width}x{image.height}: more than {MOST_PIXELS:,} pixels")
             form = "JPEG" if image.format == "MPO" else image.format  # a phone's JPEG with a preview behind it
@@ -133,7 +120,7 @@ def _read_header(content):
             header["width"], header["height"], header["format"] = image.width, image.height, form
             if form == "JPEG":
                 header["jpeg_quality"] = _jpeg_quality(image.quantization)
-                header["subsampling"] = ("4:4:4", "4:2:2", "4:2:0", "")[PIL.JpegImagePlugin.get_sampling(image)]
+                header["subsampling"] = ("4:4:4", "4:2:2", "4:2:0", "")[JpegImagePlugin.get_sampling(image)]
             return header[()], tuple(_header_remarks(image, content))
     except (OSError, SyntaxError, ValueError, KeyError, IndexError, TypeError, OverflowError, EOFError) as error:
         reason = "empty file" if not content else f"damaged header ({type(error).__name__})"  # Pillow's many ways
@@ -158,7 +145,7 @@ def _header_remarks(image, content) -> Iterator[str]:
     if image.mode in ("L", "LA", "1") or image.mode.startswith("I;16"):
         yield "grey"
     may_have_exif = image.format != "PNG" or b"eXIf" in content  # Pillow would decode a whole PNG to look for it
-    if may_have_exif and image.getexif().get(PIL.ExifTags.Base.Orientation, 1) in range(2, 9):
+    if may_have_exif and image.getexif().get(ExifTags.Base.Orientation, 1) in range(2, 9):
         yield "turned"
 
 

