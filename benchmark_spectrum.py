@@ -19,12 +19,10 @@ import tempfile
 import time
 from contextlib import ExitStack
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 
-import joblib
 import numpy as np
-import scipy.fft
+import scipy
 from tqdm import tqdm
 
 from deepfake_spectra.dataset import Feature
@@ -33,6 +31,7 @@ from deepfake_spectra.files import check_outputs, display_path, repository_path,
 from deepfake_spectra.image_files import list_images, read_gray
 from deepfake_spectra.image_spectra import measure_spectrum
 from deepfake_spectra.opencv import cv2
+from deepfake_spectra.packages import joblib, versions
 from deepfake_spectra.parallel import in_threads
 from deepfake_spectra.results import markdown_table
 from deepfake_spectra.settings import read_settings, run
@@ -66,7 +65,7 @@ def make_images(folder, settings):
         luminance, *colour = planes / planes.std(axis=(1, 2), keepdims=True)
         tints = (colour[0], -colour[0] - colour[1], colour[1])
         pixels = np.stack([128 + 50 * luminance + 10 * tint for tint in tints], axis=-1).clip(0, 255).astype(np.uint8)
-        cv2.imwrite(str(path), pixels, [cv2.IMWRITE_JPEG_QUALITY, settings.jpeg_quality])
+        path.write_bytes(cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, settings.jpeg_quality])[1])
     return paths
 
 
@@ -87,7 +86,7 @@ def find_images(folder, n_images):
 
 def straightforward_spectrum(path):
     """Return the spectrum as it is usually written: transform, shift, logarithm, sort by radius, running sum."""
-    gray = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    gray = decode(path)
     plane = np.fft.fftshift(np.fft.fft2(gray))
     log_power = 20 * np.log(np.abs(plane + 1e-8))
     y, x = np.indices(gray.shape)
@@ -186,11 +185,11 @@ def circumstances(paths, settings):
     more = f" and {len(sizes) - 3} other sizes" if len(sizes) > 3 else ""
     kilobytes = np.mean([path.stat().st_size for path in paths]) / 1000
     load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""  # ours included
-    packages = ", ".join(f"{package} {version(package)}" for package in ("numpy", "scipy", "opencv-python", "joblib"))
+    packages = versions({"numpy": "numpy", "scipy": "scipy", "opencv": "cv2", "joblib": "joblib"})
     return (
         f"{len(paths)} images of {', '.join(sizes[:3])}{more}, {kilobytes:.0f} kB on average, {origin}; "
         f"{settings.n_repeats} turns of each way, medians. {processor()}, {os.cpu_count()} cores{load}; "
-        f"Python {platform.python_version()}, {packages}."
+        f"{', '.join(f'{package} {version}' for package, version in packages.items())}."
     )
 
 

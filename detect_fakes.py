@@ -29,7 +29,7 @@ from tqdm import tqdm
 from deepfake_spectra.dataset import BUILT_IN_SAMPLE, CLASS_NAMES, FAKE, REAL, Feature
 from deepfake_spectra.detector_file import EXPERIMENTS, judge_file, new_judge, read_judge
 from deepfake_spectra.errors import UsageError
-from deepfake_spectra.face_crops import Detector
+from deepfake_spectra.face_crops import Detector, require_for_crops
 from deepfake_spectra.files import (
     FIGURE_MARK,
     REPOSITORY,
@@ -230,6 +230,8 @@ def main():
     if settings.plot:
         outputs += [(figure_path(file.path, settings), FIGURE_MARK) for file in files]
     check_outputs(outputs, [*map(Path, settings.paths), *([judge_path] if judge_path else [])])
+    if settings.face or any(file.kind == "video" for file in files):
+        require_for_crops(settings.face_detector)
     judge = load_judge(judge_path, settings.n_threads)
     detector = judge.detector(settings.seed, settings.n_threads)
     print(description(detector))

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import scipy.fft
+import scipy
 
 from deepfake_spectra.dataset import Feature
 from deepfake_spectra.errors import UnreadableImage

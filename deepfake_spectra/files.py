@@ -80,9 +80,9 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file whole; a file name in it that is not valid Unicode keeps its bytes."""
+    """Write a text file whole, the same bytes on every system; a name in it that is not valid Unicode keeps its own."""
     with whole_file(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")
+        temporary.write_bytes(text.encode("utf-8", "surrogateescape"))
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence]) -> str:
@@ -115,9 +115,9 @@ def display_path(path: Path) -> str:
 
 
 def repository_path(path: Path) -> str:
-    """Return a path as seen from the repository; absolute where it lies on another drive."""
+    """Return a path as seen from the repository, "/" between folders; absolute where it lies on another drive."""
     try:
-        return os.path.relpath(path, REPOSITORY)
+        return Path(os.path.relpath(path, REPOSITORY)).as_posix()
     except ValueError:
         return str(path)
 

@@ -10,16 +10,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import ExifTags, Image, JpegImagePlugin
 
 from deepfake_spectra.dataset import IMAGE_HEADER
 from deepfake_spectra.errors import UnreadableImage
 from deepfake_spectra.opencv import cv2
+from deepfake_spectra.pillow import ExifTags, Image, JpegImagePlugin
 
 IMAGE_ENDINGS = {".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".gif"}
 READ_FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
 MOST_PIXELS = 100_000_000  # larger ones are refused from their header: the transform would need more than 3 GB
-Image.MAX_IMAGE_PIXELS = None  # Pillow would warn from 89 million on; ours is the limit that counts
 warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged files: `read_gray` gives the reason, if there is one
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # likewise, of TIFF
 

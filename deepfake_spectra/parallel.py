@@ -6,8 +6,9 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
-import joblib
 import numpy as np
+
+from deepfake_spectra.packages import joblib
 
 warnings.filterwarnings("ignore", r"\d+ tasks", module=r"joblib\.")  # of work that Ctrl-C has cut off
 

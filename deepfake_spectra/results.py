@@ -2,10 +2,9 @@
 
 import gzip
 import json
-import platform
+import os
 import subprocess
 from collections.abc import Iterable, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from deepfake_spectra.dataset import CLASS_NAMES, SpectrumDataset
@@ -19,6 +18,7 @@ from deepfake_spectra.files import (
     whole_file,
     write_text,
 )
+from deepfake_spectra.packages import versions
 
 ROW_KEYS = (
     "table", "protocol", "n_samples", "classifier", "metric", "mean", "std", "low", "high", "n_test", "n_test_fake",
@@ -46,7 +46,9 @@ MARKS = {  # behind `<experiment>_`, and the expression that tells an earlier fi
 
 HEADERS_TOO_GOOD = 0.6  # accuracy of the headers alone, above which the spectrum's cannot be read as detection
 
-_PACKAGES = ("numpy", "scipy", "scikit-learn", "opencv-python", "pillow")
+PACKAGES = {  # whose versions are recorded: modules
+    "numpy": "numpy", "scipy": "scipy", "scikit-learn": "sklearn", "opencv": "cv2", "pillow": "PIL",
+}  # fmt: skip
 
 
 def check_results(folder: Path, experiment: str, figures: Sequence[str], inputs: Iterable[Path]) -> None:
@@ -107,7 +109,7 @@ def write_results(
         "experiment": experiment,
         "built_in_sample": dataset.origin.name == "built_in_sample",
         "settings": settings,
-        "versions": {"python": platform.python_version()} | {package: _version(package) for package in _PACKAGES},
+        "versions": versions(PACKAGES),
         "commit": commit(),
         "skipped": [{"path": name, "reason": reason} for name, reason in dataset.skipped],
         "remarks": remarks,
@@ -358,15 +360,7 @@ def _one_or_range(numbers):
     return str(low) if low == high else f"{low}–{high}"
 
 
-def _version(package):
-    """Return the version of an installed package; None where it came under another name."""
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
-
-
 def _git(*arguments):
     """Return what git prints about the repository."""
     command = ["git", "-C", str(REPOSITORY), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    return os.fsdecode(subprocess.run(command, capture_output=True, check=True).stdout).strip()

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from deepfake_spectra.errors import ExperimentError, UsageError
 from deepfake_spectra.files import REPOSITORY, repository_path
+from deepfake_spectra.packages import REQUIRED, require, requirements_of
 
 ALLOWED_VALUES = {  # of those constants that a script has
     "MAX_UNREADABLE": ("0 to 1", lambda share: 0 <= share <= 1),
@@ -90,6 +91,8 @@ def read_settings(
         `--help`.
     UsageError
         A value that its constant cannot have, or a constant that lost its annotation or its value.
+    ModuleNotFoundError
+        A package of requirements.txt is not installed.
     """
     module = sys.modules[script]
     source = Path(module.__file__).read_text(encoding="utf-8")
@@ -112,6 +115,7 @@ def read_settings(
         name, text = positional
         parser.add_argument(name, nargs="+", help=text, metavar=name.upper())
     settings = parser.parse_args(arguments)
+    require(*REQUIRED)  # a package that is missing is better known now than at the end of the run
     for name in constants:
         value = getattr(settings, name.lower())
         expected, is_allowed = ALLOWED_VALUES.get(name, ("", lambda value: True))
@@ -152,7 +156,7 @@ def run(main: Callable[[], int | None]) -> None:
         kept = str(interrupt) or "every file that was finished is kept"
         status = _complain(f"interrupted; {kept}; run the same command again to go on", 130)
     except ImportError as error:
-        status = _complain(f"{error}; run: pip install -r requirements.txt", 1)
+        status = _complain(f"{error}; run: pip install -r {requirements_of(error)}", 1)
     except BrokenPipeError:  # the reader of our output has left, as in `| head`
         _drop_output()
         status = 1

@@ -30,6 +30,7 @@ from deepfake_spectra.face_crops import (
     Crop,
     Detector,
     face_crops,
+    require_for_crops,
     sampled_frames,
 )
 from deepfake_spectra.files import csv_text, display_path, from_cell, printable, write_text
@@ -127,6 +128,7 @@ def extract_videos(videos_dir: Path, frames_dir: Path, options: CropOptions, n_t
     print(f"{display_path(videos_dir)}: {len(videos)} videos, {len(videos) - len(missing)} finished before, "
           f"{len(missing)} to do{outdated}")  # fmt: skip
     if missing:
+        require_for_crops(options.face_detector)
         (frames_dir / INDEX_NAME).unlink(missing_ok=True)  # it would name crops that are about to change
         results = in_threads(lambda video: extract_video(video, frames_dir, options), missing, n_threads)
         with closing(results):

@@ -35,7 +35,7 @@ def test_the_table_has_every_way_on_one_thread_and_on_all_and_the_circumstances(
     command = [sys.executable, clone / "benchmark_spectrum.py", *words]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
-    text = (tmp_path / "plots/benchmark.md").read_text()
+    text = (tmp_path / "plots/benchmark.md").read_text(encoding="utf-8")
     title, body = text.split("\n\n", 1)
     assert title == "# Speed" and body in done.stdout and done.stdout.endswith("written: plots/benchmark.md\n")
     _, *rows = table_lines(text, "# Speed")

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import skimage.data
+from conftest import linux_only
 from pictures import by_opencv, by_pillow, colour_picture, picture, write_source
 from video_clips import ffmpeg, stairs, write_clip
 
@@ -230,6 +231,7 @@ def test_what_is_unlike_training_is_said(detect, tmp_path):
         assert text in warnings[name], name
 
 
+@linux_only
 def test_what_cannot_be_judged_is_named_with_its_reason_and_the_rest_goes_on(detect, tmp_path):
     folder = tmp_path / "mixed"
     (folder / "empty folder").mkdir(parents=True)
@@ -273,6 +275,7 @@ def test_what_cannot_be_judged_is_named_with_its_reason_and_the_rest_goes_on(det
     assert done.out.splitlines()[-1].endswith(f"{len(expected)} not judged")
 
 
+@linux_only
 def test_any_file_name_comes_back_from_csv_and_json_and_takes_one_line(detect, tmp_path):
     names = ["new\nline.png", 'quote "a,b".png', " space .png", "é.png", "-dash.png", os.fsdecode(b"latin \xe9.png")]
     folder = tmp_path / os.fsdecode(b"folder \xff")
@@ -300,7 +303,7 @@ def test_a_name_that_a_spreadsheet_would_run_is_a_text_in_the_csv_alone(detect, 
 
 def test_half_is_fake(detect, trained, monkeypatch):
     for score, verdict in ((0.5, "fake"), (0.4999, "real")):
-        monkeypatch.setattr(FakeDetector, "score", lambda self, spectrum: score)
+        monkeypatch.setattr(FakeDetector, "score", lambda self, spectrum, score=score: score)
         assert f"{verdict}  0.500  " in detect(trained / "images/real/000.png").out
 
 
@@ -445,6 +448,7 @@ def test_verdicts_and_figures_of_an_earlier_run_are_replaced_and_nobody_elses(de
         path.write_bytes(before)
 
 
+@linux_only
 @pytest.mark.parametrize(
     "words, reason",
     [
@@ -518,6 +522,7 @@ def test_in_one_pipe_each_line_is_whole_and_stands_where_its_file_does(clone, tr
     ]
 
 
+@linux_only
 def test_an_interrupted_run_leaves_no_half_of_a_file(clone, trained, tmp_path):
     (tmp_path / "images").mkdir()
     large = by_opencv(picture(0, (700, 700), blur=0.5))

@@ -228,7 +228,7 @@ def with_field(key, *value):
         *outer, inner = key.split(".")
         fields = description[outer[0]] if outer else description
         fields.pop(inner, None)
-        fields.update({inner: only for only in value})
+        fields.update((inner, only) for only in value)
         save_file(arrays, path, {"description": json.dumps(description)})
 
     return change

@@ -5,13 +5,16 @@ import os
 import numpy as np
 import pytest
 import skimage.data
-from video_clips import H264, ffmpeg, stairs, step_of, write_clip
+from conftest import linux_only
+from video_clips import H264, ffmpeg, needs_videos, stairs, step_of, write_clip
 
 from deepfake_spectra.errors import NoCrops
 from deepfake_spectra.face_crops import Face, Frame, detect_faces, face_crops, face_square, sampled_frames
 from deepfake_spectra.opencv import cv2
 
 FACE_X, FACE_Y = 223, 120  # middle of the astronaut's face, by eye
+pytestmark = needs_videos
+
 N_FRAMES = 60
 ENCODERS = {
     "h264.mp4": H264,
@@ -137,6 +140,7 @@ def test_a_frame_without_a_time_gets_it_from_the_rate(tmp_path):
     assert times[-1] == pytest.approx((len(times) - 1) / 25)
 
 
+@linux_only
 def test_a_name_that_is_not_unicode_is_read(tmp_path):
     path = tmp_path / os.fsdecode(b"caf\xe9 \n.mp4")
     write_clip(tmp_path / "clip.mp4", stairs(5)).rename(path)

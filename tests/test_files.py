@@ -4,9 +4,9 @@ import csv
 import errno
 import gzip
 import io
+import ntpath
 import os
 import re
-import signal
 import subprocess
 import sys
 import threading
@@ -27,6 +27,7 @@ from deepfake_spectra.files import (
     figure_title,
     from_cell,
     printable,
+    repository_path,
     whole_file,
     write_text,
 )
@@ -80,7 +81,7 @@ def test_a_kill_leaves_the_old_file_and_the_next_run_writes_the_new_one(path):
     command = [sys.executable, "-c", WRITE_HALF_AND_WAIT, path]
     with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE) as writer:
         assert writer.stdout.readline() == b"half\n"
-        writer.send_signal(signal.SIGKILL)
+        writer.kill()
     assert path.read_text() == "old"
     with whole_file(path) as temporary:
         temporary.write_text("new")
@@ -121,8 +122,18 @@ def test_an_error_of_the_system_names_the_file_and_not_its_temporary_name(path):
 
 
 def test_a_name_that_is_no_unicode_keeps_its_bytes_in_a_text_file(path):
-    write_text(path, f"Zoë {os.fsdecode(bytes([255, 10]))}")
+    write_text(path, "Zoë \udcff\n")
     assert path.read_bytes() == "Zoë ".encode() + bytes([255, 10])
+
+
+def test_a_text_file_has_the_same_bytes_on_every_system(path):
+    write_text(path, "one\ntwo\r\n")
+    assert path.read_bytes() == b"one\ntwo\r\n"
+
+
+def test_a_path_on_another_drive_stays_absolute(monkeypatch):
+    monkeypatch.setattr(os.path, "relpath", ntpath.relpath)  # Windows's; it raises ValueError
+    assert repository_path(Path("D:/faces")) == "D:/faces"
 
 
 # --- what may be written where
@@ -216,7 +227,7 @@ def test_a_cell_is_no_formula_and_comes_back_as_it_was(text):
         ("Zoë Bell.jpg", "Zoë Bell.jpg"),
         ("two\nlines.jpg", "two\\nlines.jpg"),
         ("bell\a.jpg", "bell\\x07.jpg"),
-        (os.fsdecode(b"\xff.jpg"), "\\udcff.jpg"),
+        ("\udcff.jpg", "\\udcff.jpg"),
         (np.str_("a\tb.jpg"), "a\\tb.jpg"),  # as it comes out of an array
     ],
 )
@@ -238,7 +249,7 @@ def test_figures_of_files_of_one_name_do_not_overwrite_each_other(tmp_path, monk
     assert figure_name(tmp_path / "a/x.png") == names[0]  # one file, one name, however it is called
 
 
-@pytest.mark.parametrize("name", ["-dash.png", ".hidden.png", "a b'c\n$(ls).png", os.fsdecode(b"\xff.png"), "あ" * 100])
+@pytest.mark.parametrize("name", ["-dash.png", ".hidden.png", "a b'c\n$(ls).png", "\udcff.png", "あ" * 100])
 def test_a_figure_has_a_name_that_every_system_takes_and_no_shell_misreads(tmp_path, name):
     figure = figure_name(Path(name))
     assert re.fullmatch(r"[\w][\w.-]*-[0-9a-f]{10}\.png", figure)

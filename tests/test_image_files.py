@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import linux_only
 from pictures import by_opencv, by_pillow, colour_picture, picture
 from PIL import Image, JpegImagePlugin, PngImagePlugin
 
@@ -61,6 +62,7 @@ def refusal(path):
 # --- which files
 
 
+@linux_only
 def test_images_are_listed_by_content_and_sorted(tmp_path):
     png, jpeg = by_opencv(GREY), by_opencv(GREY, ".jpg")
     files = {
@@ -80,6 +82,7 @@ def test_images_are_listed_by_content_and_sorted(tmp_path):
     assert pretenders == [(tmp_path / "empty.PNG", "empty file"), (tmp_path / "text.jpg", "not an image")]
 
 
+@linux_only
 def test_a_link_to_an_image_is_an_image_and_a_link_to_nothing_is_named(tmp_path, file):
     (tmp_path / "links").mkdir()
     (tmp_path / "links/a").symlink_to(file(WHOLE["PNG"]))

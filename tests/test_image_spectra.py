@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import linux_only
 from pictures import by_opencv, colour_picture, picture, write_source
 from scipy.interpolate import CubicSpline
 
@@ -87,6 +88,7 @@ def test_a_file_in_the_place_of_the_data_folder_is_refused(tmp_path):
         find_images("faces", tmp_path / "file", {}, {})
 
 
+@linux_only
 @pytest.mark.parametrize(
     "labels, error, words",
     [
@@ -148,6 +150,7 @@ def test_an_unreadable_image_is_named_counted_and_replaced_by_the_next_of_the_dr
         assert dataset.skipped == [(drawn[1], "cut short or damaged PNG")]
 
 
+@linux_only
 def test_a_link_to_nothing_is_named_and_does_not_end_the_run(load, two_sources):
     (two_sources / "real/gone.jpg").symlink_to("nowhere")
     assert load(max_unreadable=0.04).skipped == [("real/gone.jpg", "No such file or directory")]

@@ -5,6 +5,7 @@ import threading
 import time
 
 import pytest
+from conftest import linux_only
 
 from deepfake_spectra.parallel import in_threads
 
@@ -28,6 +29,7 @@ def test_an_exception_travels():
         list(in_threads(lambda number: 1 / number, [1, 0], 2))
 
 
+@linux_only
 @pytest.mark.filterwarnings(r"ignore:\d+ tasks")  # joblib's, which a run does not see
 @pytest.mark.parametrize("end", ["closed", "interrupted", "interrupted while it is closed"])
 def test_when_it_ends_early_no_thread_is_left_and_what_was_begun_is_ended(end):

@@ -199,7 +199,7 @@ def test_the_scores_of_a_source_stand_in_its_row_with_their_median(draw):
         zero, *lines = ax.lines
         assert set(zero.get_xdata()) == {0} and ax.get_xlabel() == "Linear SVM: decision value, fake above 0"
         assert not ax.xaxis_inverted() and ax.yaxis_inverted()  # the first source is on top
-        for row, ((source, label), scores) in enumerate(scores_of.items()):
+        for row, ((_, label), scores) in enumerate(scores_of.items()):
             points, median = lines[2 * row : 2 * row + 2]
             assert points.get_xdata().tolist() == scores.tolist()
             assert np.abs(points.get_ydata() - row).max() < 0.5 and np.ptp(points.get_ydata()) > 0

@@ -3,12 +3,12 @@
 import csv
 import gzip
 import json
-import os
 import shutil
 import subprocess
 
 import numpy as np
 import pytest
+from conftest import linux_only
 from datasets import make_dataset, make_prediction
 from sklearn.linear_model import LogisticRegression
 
@@ -31,7 +31,7 @@ from deepfake_spectra.results import (
 )
 from deepfake_spectra.splits import random_splits, source_splits
 
-AWKWARD = ["a/with space.png", "a/Zoë.png", 'a/"quote".png', "a/new\nline.png", os.fsdecode(b"a/\xff.png")]
+AWKWARD = ["a/with space.png", "a/Zoë.png", 'a/"quote".png', "a/new\nline.png", "a/\udcff.png"]
 RIGHT, THREE_RIGHT = [0, 0, 1, 1], [0, 1, 1, 1]
 
 
@@ -54,13 +54,13 @@ def table_cells(table):
 def write(tmp_path, capsys):
     """Return a function that writes an experiment into `tmp_path`, and gives its results and what was printed."""
 
-    def write(rows=(), origin=IMAGES, figures={}):
+    def write(rows=(), origin=IMAGES, figures=None):
         dataset = make_dataset(2, n_bins=7, sources={"a": REAL, "b\n": FAKE})
         dataset.paths, dataset.origin = AWKWARD[:4], origin
         dataset.skipped, dataset.remarks = [(AWKWARD[4], "empty file")], ["turned"]
         settings = {"SAMPLE_SIZES": [100, 20], "N_BINS": None}
         tables = [("Table 1", "| a |"), ("Table 2", "| b |")]
-        write_results(tmp_path, "test", "Test", dataset, settings, rows, tables, ["left out"], figures)
+        write_results(tmp_path, "test", "Test", dataset, settings, rows, tables, ["left out"], figures or {})
         text = (tmp_path / "test_results.json").read_text()
         found = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} in the results"))
         return found, capsys.readouterr().out
@@ -75,7 +75,7 @@ def test_results_have_the_one_shape(write, tmp_path):
         "experiment", "built_in_sample", "settings", "versions", "commit", "skipped", "remarks", "rows",
     ]  # fmt: skip
     assert found["experiment"] == "test" and found["settings"] == {"SAMPLE_SIZES": [100, 20], "N_BINS": None}
-    assert {"python", "numpy", "scipy", "scikit-learn", "opencv-python", "pillow"} <= found["versions"].keys()
+    assert {"python", "numpy", "scipy", "scikit-learn", "opencv", "pillow"} <= found["versions"].keys()
     assert found["skipped"] == [{"path": AWKWARD[4], "reason": "empty file"}]
     assert [list(row) for row in found["rows"]] == [list(ROW_KEYS)] * 2 * len(METRICS)
     assert found["rows"] == [dict.fromkeys(ROW_KEYS) | row for row in rows]
@@ -360,3 +360,16 @@ def test_a_copy_inside_another_repository_has_no_commit_of_its_own(repository, w
     (folder / "copy").mkdir()
     monkeypatch.setattr(results, "REPOSITORY", (folder / "copy").resolve())
     assert write()[0]["commit"] is None
+
+
+@linux_only
+@pytest.mark.skipif(not shutil.which("git"), reason="needs git")
+def test_a_repository_whose_name_is_no_unicode_has_its_commit(repository, write, monkeypatch):
+    folder, git = repository
+    copy = (folder / "caf\udce9").resolve()
+    copy.mkdir()
+    git("init", "-q", copy)
+    (copy / "code.py").write_text("1")
+    git("-C", copy, "add", "."), git("-C", copy, "commit", "-m", "first")
+    monkeypatch.setattr(results, "REPOSITORY", copy)
+    assert write()[0]["commit"] == git("-C", copy, "rev-parse", "HEAD").strip()

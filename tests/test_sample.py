@@ -4,7 +4,6 @@ import errno
 import importlib.util
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 from scipy.signal import convolve2d, correlate2d
+from video_clips import ffmpeg_program, needs_videos
 
 from deepfake_spectra.errors import ExperimentError
 from deepfake_spectra.files import REPOSITORY
@@ -57,6 +57,7 @@ def images(built_sample):
 @pytest.fixture(scope="session")
 def videos(built_sample):
     """The sample's clips."""
+    ffmpeg_program()  # without it there are none
     return built_sample / "videos"
 
 
@@ -295,7 +296,7 @@ build._build(pathlib.Path({str(folder)!r}), write_slowly)
     while not list(tmp_path.glob(".partial-*/sample/*")):
         assert process.poll() is None, "the build ended before it could be killed"
         time.sleep(0.02)
-    os.kill(process.pid, signal.SIGKILL)
+    process.kill()
     process.wait()
     (left_over,) = tmp_path.iterdir()
     build._build(folder, write_one_file)
@@ -388,6 +389,7 @@ def test_clips_are_the_same_bytes_on_every_run(videos, tmp_path):
         assert clip.read_bytes() == (videos / clip.relative_to(tmp_path)).read_bytes()
 
 
+@needs_videos
 def test_a_clip_that_ffmpeg_did_not_write_whole_ends_the_build(tmp_path):
     few = [np.zeros((256, 256), np.uint8)] * 3
     with pytest.raises(ExperimentError, match="a_0.mp4: ffmpeg wrote no whole file; is the disk full"):
@@ -478,7 +480,7 @@ def test_a_recipe_that_cannot_be_trained_is_a_wrong_call(call, words, sentence):
 
 
 def test_without_torch_the_training_says_what_to_install(call, monkeypatch):
-    monkeypatch.setattr(training, "find_spec", lambda name: None)
+    monkeypatch.setattr("deepfake_spectra.packages.find_spec", lambda name: name != "torch")
     ended = call("deepfake_spectra.sample.train")
     assert ended.status == 1 and ended.err.endswith("run: pip install -r requirements-training.txt\n")
 
@@ -555,7 +557,7 @@ def test_report_tells_what_a_detector_of_one_generator_makes_of_all_else(trained
             assert row["classifier"] == "k_means" and set(row["n_test"]) <= n_test
     assert len({key[:3] for key in found}) == 2 * (6 + 2)
 
-    report = (trained / "sample_generators_accuracy.md").read_text()
+    report = (trained / "sample_generators_accuracy.md").read_text(encoding="utf-8")
     assert "photographs 26, transposed_convolution_5 26, nearest_convolution_5 26, bicubic_upsampling 26" in report
     assert "transposed_convolution_5 is the transposed_convolution that is shipped" in report
     assert "nearest_convolution_5 is not the nearest_convolution that is shipped" in report

@@ -60,6 +60,16 @@ def script(make_script):
     return make_script(SCRIPT)
 
 
+def test_a_missing_package_is_known_at_the_start(script, monkeypatch, capsys):
+    monkeypatch.setattr("deepfake_spectra.packages.find_spec", lambda name: name != "safetensors")
+    with pytest.raises(SystemExit) as end:
+        run(lambda: read_settings(script, []))
+    assert end.value.code == 1
+    assert capsys.readouterr().err == (
+        "measure_nothing.py: No module named 'safetensors'; run: pip install -r requirements.txt\n"
+    )
+
+
 def test_without_flags_the_constants_stand(script):
     assert vars(read_settings(script, [])) == {
         "sample_sizes": (40, 20),
@@ -263,7 +273,7 @@ def raising(exception):
         (raising(UsageError("faces: no such folder")), 2, "faces: no such folder"),
         (raising(KeyboardInterrupt), 130, "interrupted; every file that was finished is kept"),
         (raising(KeyboardInterrupt("40 spectra are kept")), 130, "interrupted; 40 spectra are kept"),
-        (raising(ImportError("No module named 'torch'")), 1, "No module named 'torch'; run: pip install"),
+        (raising(ImportError("No module named 'numpy'")), 1, "No module named 'numpy'; run: pip install -r req"),
         (raising(OSError(errno.ENOSPC, "No space left on device", "a.npz")), 1, "a.npz: No space left on device"),
         (raising(OSError(errno.EIO, "Input/output error")), 1, "a file: Input/output error"),
         (raising(PermissionError(errno.EACCES, "Permission denied", "plots")), 1, "plots: Permission denied"),

@@ -11,6 +11,7 @@ import time
 
 import numpy as np
 import pytest
+from conftest import linux_only
 from pictures import by_opencv, picture, write_source
 
 from deepfake_spectra import image_spectra, spectrum_cache
@@ -221,7 +222,8 @@ run(lambda: len(image_spectra.load_spectra(images, Feature(), n_threads=2)) and 
 """
 
 
-@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
+@linux_only
+@pytest.mark.parametrize("end", ["SIGKILL", "SIGINT"])
 def test_a_run_that_was_ended_halfway_goes_on_where_it_stopped(load, said, two_sources, tmp_path, end):
     for number in range(12, 150):
         for source in ("real", "fake"):
@@ -232,20 +234,21 @@ def test_a_run_that_was_ended_halfway_goes_on_where_it_stopped(load, said, two_s
         while len([*(tmp_path / "cache").glob("[!.]*.npz")]) < 3:
             assert process.poll() is None, process.communicate()
             time.sleep(0.01)
-        process.send_signal(end)
+        process.send_signal(signal.Signals[end])
         output, error = process.communicate()
     dataset = load()
     n_kept, n_computed, _ = said()
     assert 30 <= n_kept < 300 and n_kept + n_computed == 300
     assert same(dataset, load(cache="other"))
-    if end == signal.SIGKILL:
-        assert process.returncode == -end and n_kept % 10 == 0
+    if end == "SIGKILL":
+        assert process.returncode == -signal.SIGKILL and n_kept % 10 == 0
     else:
         assert process.returncode == 130 and output == "" and "Traceback" not in error
         kept = f"{n_kept} new spectra are kept in {tmp_path / 'cache'}"
         assert error.splitlines()[-1] == f"-c: interrupted; {kept}; run the same command again to go on"
 
 
+@linux_only
 @pytest.mark.parametrize(
     "name", [b"with space", "Zoë".encode(), b"new\nline", b"undecodable \xff\xfe", b'"quote"', b"-dash", b"n" * 240]
 )

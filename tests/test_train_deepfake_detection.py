@@ -12,6 +12,7 @@ from frames import write_features, write_frames
 from safetensors import safe_open
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC
+from video_clips import needs_videos
 
 import train_deepfake_detection
 from deepfake_spectra.classification import predict_splits, score_classifiers
@@ -305,7 +306,9 @@ def test_a_run_on_frames_leaves_tables_figures_results_and_a_detector(train, tmp
     plots = tmp_path / "plots"
     assert {path.name for path in plots.iterdir()} == {f"deepfake_detection_{name}" for name in OUTPUTS}
     assert (
-        (plots / "deepfake_detection_accuracy.md").read_text().startswith("# DeepFakeDetection experiment, 76 frames\n")
+        (plots / "deepfake_detection_accuracy.md")
+        .read_text(encoding="utf-8")
+        .startswith("# DeepFakeDetection experiment, 76 frames\n")
     )
     for name in FIGURES:
         image = cv2.imread(str(plots / f"deepfake_detection_{name}.png"))
@@ -394,6 +397,7 @@ def test_one_real_video_leaves_random_frames_alone_and_takes_an_older_roc_figure
 # --- the sample
 
 
+@needs_videos
 def test_the_sample_is_called_one_wherever_its_numbers_stand(train, tmp_path, drawn):
     flags = ("--n-splits", 2, "--sample-sizes", 880, 20)
     printed, rows = train(*flags, subfolder="built_in_sample")

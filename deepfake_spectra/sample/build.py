@@ -28,6 +28,7 @@ from deepfake_spectra.dataset import BUILT_IN_SAMPLE, FAKE, REAL, ImageFolder
 from deepfake_spectra.errors import ExperimentError
 from deepfake_spectra.files import REPOSITORY
 from deepfake_spectra.opencv import cv2
+from deepfake_spectra.packages import require
 from deepfake_spectra.parallel import in_threads
 from deepfake_spectra.sample.generators import load_generator, resynthesise
 
@@ -141,6 +142,8 @@ def build_video_sample(folder: Path) -> None:
         by the other in clip 1. The sensor noise, the same in both, comes after: they differ by the generator alone.
         A folder that exists is taken as it is: it was put there whole.
     """
+    if not folder.is_dir():
+        require("imageio_ffmpeg")
     _build(folder, _write_clips)
 
 

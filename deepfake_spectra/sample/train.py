@@ -26,9 +26,9 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
-from importlib.util import find_spec
 from itertools import permutations
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -39,6 +39,7 @@ from deepfake_spectra.dataset import BUILT_IN_SAMPLE, FAKE, REAL, Feature, Spect
 from deepfake_spectra.errors import ExperimentError, UnreadableImage
 from deepfake_spectra.files import display_path, whole_file
 from deepfake_spectra.image_spectra import measure_spectrum
+from deepfake_spectra.packages import require
 from deepfake_spectra.parallel import in_threads
 from deepfake_spectra.results import check_results, result_table, rows_of, write_results
 from deepfake_spectra.sample.build import (
@@ -54,6 +55,9 @@ from deepfake_spectra.sample.build import (
 from deepfake_spectra.sample.generators import forward, load_generator, resynthesise
 from deepfake_spectra.settings import read_settings, run, settings_record
 from deepfake_spectra.splits import source_splits
+
+if TYPE_CHECKING:
+    import torch
 
 # training
 SEEDS: tuple[int, ...] = (0, 1, 2)  # the first is shipped
@@ -252,8 +256,7 @@ def remarks_on(generators, pictures, dataset, settings) -> list[str]:
 
 def main() -> None:
     settings = read_settings(__name__)
-    if not find_spec("torch"):
-        raise ExperimentError("PyTorch is not installed; run: pip install -r requirements-training.txt")
+    require("torch")
     folder = settings.output_dir / BUILT_IN_SAMPLE.subfolder
     check_results(folder, "sample_generators", [], [])
     generators = {name: load_generator(name, path.parent) for name, path in train_all(settings).items()}
