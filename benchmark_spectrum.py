@@ -10,6 +10,8 @@ ratio the median of the ratios within a turn. In the same run the spectra are co
 Writes plots/benchmark.md.
 """
 
+from deepfake_spectra.settings import read_settings, run  # isort: skip; hears Ctrl-C
+
 import os
 import platform
 import re
@@ -34,18 +36,17 @@ from deepfake_spectra.opencv import cv2
 from deepfake_spectra.packages import joblib, versions
 from deepfake_spectra.parallel import in_threads
 from deepfake_spectra.results import markdown_table
-from deepfake_spectra.settings import read_settings, run
 
 # data
 IMAGES_DIR: Path | None = None  # folder of images, searched recursively; none: JPEGs made for the purpose
-N_IMAGES: int = 32  # at most; of a folder the first ones
+N_IMAGES: int = 32  # images to read at most; of a folder the first ones
 SIDE: int = 1024  # pixels, of the images made
 JPEG_QUALITY: int = 75  # of the images made; they then decode as fast as photographs of that quality, 3.5 ms
 SEED: int = 0  # of the noise in the images made
 
 # measurement
 N_REPEATS: int = 7  # turns of each way
-N_THREADS: int = -1  # beside one thread; -1: one per core
+N_THREADS: int = -1  # measured beside one thread; -1: one per core
 
 # output
 OUTPUT_DIR: Path = Path("plots")  # for benchmark.md
@@ -105,7 +106,7 @@ def our_spectrum(feature, path):
 
 
 def decode(path):
-    """Return the grey image: the least that any code has to do."""
+    """Return the grey image: the least that any code has to do; OpenCV itself opens no file of an undecodable name."""
     return cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_GRAYSCALE)
 
 

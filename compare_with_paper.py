@@ -9,13 +9,14 @@ were not run leave their numbers out. Numbers of your own runs that differ from 
 table shows, are listed.
 """
 
+from deepfake_spectra.settings import read_settings, run  # isort: skip; hears Ctrl-C
+
 import json
 from pathlib import Path
 from typing import NamedTuple
 
 from deepfake_spectra.errors import ExperimentError
 from deepfake_spectra.files import FIGURE_MARK, REPOSITORY, check_outputs, display_path, write_text
-from deepfake_spectra.settings import read_settings, run
 
 RESULTS_DIR: Path = Path("plots/reference")  # of the results files; plots: those of your own runs
 OUTPUT_DIR: Path = Path("plots")  # for claims.md, .png and .pdf

@@ -17,6 +17,8 @@ the training images into plots/detected/, with the frequencies that decided. Fol
 files passed over. Status 1 if some file could not be judged.
 """
 
+from deepfake_spectra.settings import read_settings, run, settings_record  # isort: skip; hears Ctrl-C
+
 import json
 import sys
 from collections import Counter
@@ -45,7 +47,6 @@ from deepfake_spectra.image_spectra import load_spectra
 from deepfake_spectra.judgement import Judgement, judge, list_files
 from deepfake_spectra.parallel import in_threads
 from deepfake_spectra.sample.build import sample_images
-from deepfake_spectra.settings import read_settings, run, settings_record
 from deepfake_spectra.video_crops import CropOptions
 
 # the judge
@@ -223,7 +224,7 @@ def json_text(rows, judge, detector, judge_name, settings):
 
 def main():
     settings = read_settings(__name__, positional=("paths", "images, videos, and folders of them"))
-    sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")  # lines in order, whatever the name
+    sys.stdout.reconfigure(line_buffering=True)  # lines in order
     files = list_files(settings.paths)
     judge_path = find_judge(settings.judge, settings.experiment)
     outputs = [(path, mark) for path, mark in ((settings.csv, CSV_MARK), (settings.json, JSON_MARK)) if path]

@@ -9,6 +9,8 @@ Writes plots/drawn/<name>-<digest of its full path>.png, one figure an image, an
 drawn is named and left out; the exit status is 1 then.
 """
 
+from deepfake_spectra.settings import read_settings, run  # isort: skip; hears Ctrl-C
+
 import sys
 from pathlib import Path
 
@@ -20,12 +22,11 @@ from deepfake_spectra.errors import UnreadableImage
 from deepfake_spectra.files import FIGURE_MARK, check_outputs, display_path, figure_name, figure_title, printable
 from deepfake_spectra.image_files import read_gray
 from deepfake_spectra.image_spectra import measure_spectrum
-from deepfake_spectra.settings import read_settings, run
 from radial_spectrum import Convention, log_power_plane
 
 CONVENTION: Convention = "published"  # "centred" has DC at the centre and keeps every ring
 CUT_OFF: float = 0.5  # the last panel keeps what lies above: 0 is DC, 0.71 Nyquist along rows and columns, 1 the corner
-OUTPUT_DIR: Path = Path("plots/drawn")
+OUTPUT_DIR: Path = Path("plots/drawn")  # for the figures
 
 
 def draw_image(path, figure_path, settings):

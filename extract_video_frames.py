@@ -15,13 +15,14 @@ that was killed is completed by the next. Videos that give no crop are named wit
 FaceForensics++ give 160 crops in 9 s on two cores.
 """
 
+from deepfake_spectra.settings import read_settings, run  # isort: skip; hears Ctrl-C
+
 from pathlib import Path
 
 from deepfake_spectra.errors import UsageError
 from deepfake_spectra.face_crops import Detector
 from deepfake_spectra.files import REPOSITORY, check_outputs, display_path
 from deepfake_spectra.sample import build as sample
-from deepfake_spectra.settings import read_settings, run
 from deepfake_spectra.video_crops import INDEX_MARK, INDEX_NAME, CropOptions, extract_videos
 
 # data

@@ -20,6 +20,8 @@ Writes plots/celeba_spectrum, _control and _centres (.png and .pdf), _accuracy.m
 _scores.csv.gz, _files.txt, and for detect_fakes.py _judge.safetensors; for the sample into plots/built_in_sample/.
 """
 
+from deepfake_spectra.settings import only_one, read_settings, run, settings_record  # isort: skip; hears Ctrl-C
+
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -49,14 +51,13 @@ from deepfake_spectra.results import (
     sample_size_table,
     write_results,
 )
-from deepfake_spectra.settings import only_one, read_settings, run, settings_record
 from deepfake_spectra.splits import random_splits
 from radial_spectrum import Convention
 
 # data
 DATA_DIR: Path | None = None  # folder with one sub-folder per source; none: data/celeba, else the built-in sample
-REAL_SOURCES: tuple[str, ...] = ("img_align_celeba",)  # CelebA's own name of its aligned images
-FAKE_SOURCES: tuple[str, ...] = ("dataset_celebA",)  # the folder in the authors' archive
+REAL_SOURCES: tuple[str, ...] = ("img_align_celeba",)  # folders of reals; CelebA's name of its aligned images
+FAKE_SOURCES: tuple[str, ...] = ("dataset_celebA",)  # folders of fakes, as in the authors' archive
 SAMPLE_SIZES: tuple[int, ...] = (2000,)  # images in total, all sources together; the paper's
 PUBLISHED_FEATURES: Path | None = None  # the authors' celeba_low_1000.pkl, instead of images
 RELEASED_FEATURES: Path | None = None  # the authors' celeba_low_1000.pkl, drawn over ours in the figure of the centres
@@ -71,16 +72,16 @@ N_BINS: int = 80  # values per spectrum; the paper's
 TEST_SHARE: float = 0.2  # of the images, or groups, of each source; the paper's
 N_SPLITS: int = 10  # how often images are drawn and split anew; the paper's
 SVM_C: float = 1.0  # linear and polynomial kernel, no scaling
-RBF_C: float = 6.37  # the paper's
-RBF_GAMMA: float = 0.86  # the paper's
-POLY_GAMMA: Literal["auto", "scale"] = "auto"  # scikit-learn's default when the paper was written; today's is "scale"
+RBF_C: float = 6.37  # RBF kernel, no scaling; the paper's
+RBF_GAMMA: float = 0.86  # RBF kernel; the paper's
+POLY_GAMMA: Literal["auto", "scale"] = "auto"  # polynomial kernel; "auto" was scikit-learn's default in 2019
 LOGISTIC_MAX_ITER: int = 1000  # liblinear, no scaling
 SEED: int = 0  # draws the images and the splits
 N_THREADS: int = -1  # -1: one per core
 
-# controls, in the words of alterations.alter
-FAKES_ALTERED: tuple[str, ...] = ("crop 104x128", "resize 178x218", "jpeg 50", "blur 0.5")  # of every second fake
-BOTH_ALTERED: tuple[str, ...] = ("crop 128x128", "crop 128x128 + jpeg 75", "crop 128x128 + jpeg 50")  # of all images
+# controls, in words like "crop 128x128 + jpeg 75 + blur 0.5 + resize 178x218"
+FAKES_ALTERED: tuple[str, ...] = ("crop 104x128", "resize 178x218", "jpeg 50", "blur 0.5")  # on every second fake
+BOTH_ALTERED: tuple[str, ...] = ("crop 128x128", "crop 128x128 + jpeg 75", "crop 128x128 + jpeg 50")  # on all images
 
 # output
 OUTPUT_DIR: Path = Path("plots")  # for tables and figures
@@ -194,6 +195,8 @@ def main():
     for alteration in settings.fakes_altered + settings.both_altered:
         parse_steps(alteration)  # a wrong one ends the run before it has cost anything
     feature = Feature(settings.convention, precision=settings.precision, n_bins=settings.n_bins, normalise=True)
+    if settings.released_features:
+        published_dataset(settings.released_features, PAPER_FEATURE)  # likewise a wrong file
     only_one(DATA_DIR=settings.data_dir, PUBLISHED_FEATURES=settings.published_features)
     released = [settings.released_features] if settings.released_features else []
     if settings.published_features:

@@ -17,6 +17,8 @@ detect_fakes.py _judge.safetensors; for the sample and the authors' features int
 plots/published_features/.
 """
 
+from deepfake_spectra.settings import only_one, read_settings, run, settings_record  # isort: skip; hears Ctrl-C
+
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +40,6 @@ from deepfake_spectra.results import (
     sample_size_table,
     write_results,
 )
-from deepfake_spectra.settings import only_one, read_settings, run, settings_record
 from deepfake_spectra.video_frames import (
     ROWS_PER_BLOCK,
     by_class,
@@ -71,7 +72,7 @@ N_BINS: int = 300  # values per spectrum; the paper's
 TEST_SHARE: float = 0.2  # of the images, or groups, of each source; the paper's
 N_SPLITS: int = 10  # how often images are drawn and split anew; the paper's
 SVM_C: float = 6.37  # RBF kernel, no scaling; the paper's
-SVM_GAMMA: float = 0.86  # the paper's
+SVM_GAMMA: float = 0.86  # RBF kernel; the paper's
 LOGISTIC_MAX_ITER: int = 1000  # liblinear, no scaling
 AUTHORS_SHARE: float = 0.45  # a video is fake when more than this share of its frames is called fake; the authors'
 SEED: int = 0  # draws the splits

@@ -16,6 +16,8 @@ _crops and _pipeline), _accuracy.md, _accuracy.csv, _results.json, _scores.csv.g
 _judge.safetensors; for the sample into plots/built_in_sample/.
 """
 
+from deepfake_spectra.settings import only_one, read_settings, run, settings_record  # isort: skip; hears Ctrl-C
+
 from dataclasses import replace
 from functools import partial
 from itertools import combinations, product
@@ -46,14 +48,13 @@ from deepfake_spectra.results import (
 )
 from deepfake_spectra.sample.build import sample_images
 from deepfake_spectra.sample.show import credit, pipeline, shown_crops
-from deepfake_spectra.settings import only_one, read_settings, run, settings_record
 from deepfake_spectra.splits import random_splits, source_splits
 from radial_spectrum import Convention, normalise_by_first
 
 # data
 DATA_DIR: Path | None = None  # folder with one sub-folder per source; none: data/faces_hq, else the built-in sample
-REAL_SOURCES: tuple[str, ...] = ("celebA-HQ_10K", "Flickr-Faces-HQ_10K")  # the names in the authors' archive
-FAKE_SOURCES: tuple[str, ...] = ("100KFake_10K", "thispersondoesntexists_10K")  # likewise
+REAL_SOURCES: tuple[str, ...] = ("celebA-HQ_10K", "Flickr-Faces-HQ_10K")  # folders of reals, as in the archive
+FAKE_SOURCES: tuple[str, ...] = ("100KFake_10K", "thispersondoesntexists_10K")  # folders of fakes, as in the archive
 SAMPLE_SIZES: tuple[int, ...] = (4000, 1000, 100, 20)  # images in total, all sources together; the paper's
 PUBLISHED_FEATURES: Path | None = None  # the authors' dataset_freq_1000.pkl, instead of images
 MAX_UNREADABLE: float = 0.01  # share of unreadable files above which the run ends
@@ -71,8 +72,8 @@ LOGISTIC_MAX_ITER: int = 1000  # liblinear, no scaling
 SEED: int = 0  # draws the images and the splits
 N_THREADS: int = -1  # -1: one per core
 
-# controls, in the words of alterations.alter
-BOTH_ALTERED: tuple[str, ...] = ("jpeg 75", "jpeg 50", "jpeg 90")  # of all images alike; the first also of halves
+# controls, in words like "crop 128x128 + jpeg 75 + blur 0.5 + resize 178x218"
+BOTH_ALTERED: tuple[str, ...] = ("jpeg 75", "jpeg 50", "jpeg 90")  # on all images; the first also on halves
 
 # output
 OUTPUT_DIR: Path = Path("plots")  # for tables and figures

@@ -1,49 +1,48 @@
 """Work on several files, or several fits, at once: threads, since decoding, transforms and fits release the GIL."""
 
-import threading
-import time
-import warnings
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from concurrent.futures import ThreadPoolExecutor, wait
+from itertools import islice
 
 import numpy as np
 
 from deepfake_spectra.packages import joblib
 
-warnings.filterwarnings("ignore", r"\d+ tasks", module=r"joblib\.")  # of work that Ctrl-C has cut off
+AHEAD = 8  # items a thread that are begun or done before the next result is taken: a slow one holds up no other thread
+PATIENCE = 5  # seconds that what was begun has to end in, once nobody wants its results
 
 
 def in_threads(function: Callable, items: Iterable, n_threads: int) -> Iterator:
-    """Yield function(item) for each item, in order, from several threads; when this is closed, all have ended."""
+    """Yield function(item) for each item, in order, from several threads.
+
+    One thread is a thread, too: the main one waits, and hears Ctrl-C while a fit of minutes does not. When this is
+    closed, no item is begun any more, and those that were are over, unless they take longer than PATIENCE.
+
+    Parameters
+    ----------
+    function : callable
+    items : iterable
+    n_threads : int
+        -1: one per core.
+    """
     _keep_freed_memory()
-    other_threads = set(threading.enumerate())
-    results = joblib.Parallel(n_jobs=n_threads, prefer="threads", return_as="generator")(
-        joblib.delayed(function)(item) for item in items
-    )
+    n_threads = joblib.cpu_count() if n_threads == -1 else n_threads
+    items = iter(items)
+    pool = ThreadPoolExecutor(n_threads)
+    begun = deque()
     try:
-        yield from results
+        begun.extend(pool.submit(function, item) for item in islice(items, AHEAD * n_threads))
+        while begun:
+            while not wait([begun[0]], timeout=0.2).done:  # by turns, since Windows hears Ctrl-C between them only
+                pass
+            result = begun.popleft().result()
+            begun.extend(pool.submit(function, item) for item in islice(items, 1))
+            yield result
     finally:
-        workers = set(threading.enumerate()) - other_threads
-        if any([_outlast_interrupts(wait) for wait in (results.close, partial(_wait_for, workers))]):
-            raise KeyboardInterrupt
-
-
-def _wait_for(threads, seconds=10):
-    """Wait until threads have ended; `join` will not do: interrupted, it takes a running thread for ended."""
-    last = time.monotonic() + seconds
-    while threads.intersection(threading.enumerate()) and time.monotonic() < last:
-        time.sleep(0.01)
-
-
-def _outlast_interrupts(wait):
-    """Call until it returns, and return whether Ctrl-C was pressed: Python aborts if it ends amid a C++ library."""
-    interrupted = False
-    while True:
-        try:
-            wait()
-            return interrupted
-        except KeyboardInterrupt:  # impatience does not help
-            interrupted = True
+        pool.shutdown(wait=False, cancel_futures=True)
+        if not wait([work for work in begun if not work.cancelled()], timeout=PATIENCE).not_done:
+            pool.shutdown()
 
 
 def _keep_freed_memory():

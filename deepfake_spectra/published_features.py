@@ -33,6 +33,7 @@ from deepfake_spectra.errors import ExperimentError, UsageError
 LARGEST_FILE = 2**28  # bytes; 40,000 spectra of 722 values take 231 MB
 MOST_OPERATIONS = 1000  # two arrays take about 100; a million nested tuples would crash the interpreter
 MOST_REUSES = 10  # of objects in the memo or on the stack; two arrays take 8; hashing 60 times (t, t) would never end
+LARGEST_VALUE = 1e6  # of a spectrum, in size; the logarithm of a power, or two of them divided, stays far below
 ARRAY_GLOBALS = {
     ("numpy", "ndarray"),
     ("numpy", "dtype"),
@@ -114,7 +115,8 @@ def load_published_features(path: Path, fake_label: int) -> tuple[np.ndarray, np
     ------
     ExperimentError
         No such file, not such a pickle, a global that NumPy arrays do not need, shapes that disagree, values that are
-        not finite, labels other than 0 and 1, or only one of them.
+        not finite or too large for a spectrum, spectra that are all the same, labels other than 0 and 1, or only one
+        of them.
     """
     if not path.is_file():
         raise UsageError(f"{path}: no such file; {EXPECTED}")
@@ -132,9 +134,14 @@ def load_published_features(path: Path, fake_label: int) -> tuple[np.ndarray, np
     if spectra.ndim != 2 or 0 in spectra.shape or label.shape != spectra.shape[:1]:
         raise ExperimentError(f"{path}: found data of shape {spectra.shape} and label of {label.shape}; {EXPECTED}")
     spectra = spectra.astype(np.float64)
-    broken = np.count_nonzero(~np.isfinite(spectra).all(axis=1))
+    broken = np.count_nonzero(~(np.abs(spectra) <= LARGEST_VALUE).all(axis=1))
     if broken:
-        raise ExperimentError(f"{path}: {broken} of {len(spectra)} spectra hold values that are not finite")
+        raise ExperimentError(
+            f"{path}: {broken} of {len(spectra)} spectra hold values that are not finite, or none of a spectrum: "
+            f"expected {-LARGEST_VALUE:g} to {LARGEST_VALUE:g}"
+        )
+    if np.array_equal(spectra.min(axis=0), spectra.max(axis=0)):
+        raise ExperimentError(f"{path}: all {len(spectra)} spectra are the same; there is nothing to tell apart")
     classes = np.unique(label)
     if not np.array_equal(classes, [0, 1]):
         found = textwrap.shorten(", ".join(map(str, classes[:10])), 60)

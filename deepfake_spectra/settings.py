@@ -18,45 +18,64 @@ import tokenize
 import types
 import typing
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
+from deepfake_spectra import interrupts
+from deepfake_spectra.console import Console
 from deepfake_spectra.errors import ExperimentError, UsageError
-from deepfake_spectra.files import REPOSITORY, repository_path
+from deepfake_spectra.files import REPOSITORY, printable, repository_path
 from deepfake_spectra.packages import REQUIRED, require, requirements_of
 
-ALLOWED_VALUES = {  # of those constants that a script has
-    "MAX_UNREADABLE": ("0 to 1", lambda share: 0 <= share <= 1),
-    "N_BINS": ("at least 2, or none", lambda n_bins: n_bins is None or n_bins >= 2),
+
+def _from_to(low, high):
+    """Return the words for a range, both ends included, and the function that says whether a value lies in it."""
+    return f"{low} to {high}", lambda value: low <= value <= high
+
+
+ALLOWED_VALUES = {  # of those constants that a script has; upper ends lie well past any use
+    "MAX_UNREADABLE": _from_to(0, 1),
+    "N_BINS": _from_to(2, 10000),
     "TEST_SHARE": ("above 0 and below 1", lambda share: 0 < share < 1),
     "SAMPLE_SIZES": ("at least one number above 0", lambda sizes: sizes and min(sizes) > 0),
-    "N_SPLITS": ("at least 1", lambda n_splits: n_splits >= 1),
-    "SVM_C": ("above 0", lambda C: 0 < C < float("inf")),
-    "SVM_GAMMA": ("above 0", lambda gamma: 0 < gamma < float("inf")),
-    "RBF_C": ("above 0", lambda C: 0 < C < float("inf")),
-    "RBF_GAMMA": ("above 0", lambda gamma: 0 < gamma < float("inf")),
-    "AUTHORS_SHARE": ("0 to 1", lambda share: 0 <= share <= 1),
-    "LOGISTIC_MAX_ITER": ("at least 1", lambda n_iterations: n_iterations >= 1),
-    "FRAMES_PER_VIDEO": ("at least 1", lambda n_frames: n_frames >= 1),
-    "FACE_MARGIN": ("above 0", lambda margin: 0 < margin < float("inf")),
+    "N_SPLITS": _from_to(1, 1000),
+    "SVM_C": _from_to(1e-6, 1000000),
+    "SVM_GAMMA": _from_to(1e-6, 1000000),
+    "RBF_C": _from_to(1e-6, 1000000),
+    "RBF_GAMMA": _from_to(1e-6, 1000000),
+    "AUTHORS_SHARE": _from_to(0, 1),
+    "LOGISTIC_MAX_ITER": _from_to(1, 1000000),
+    "FRAMES_PER_VIDEO": _from_to(1, 10000),
+    "FACE_MARGIN": _from_to(0.1, 10),
     "CUT_OFF": ("0 (DC) to below 1 (the corner)", lambda share: 0 <= share < 1),
-    "N_IMAGES": ("at least 1", lambda n_images: n_images >= 1),
-    "SIDE": ("at least 9", lambda side: side >= 9),
-    "JPEG_QUALITY": ("1 to 100", lambda quality: 1 <= quality <= 100),
-    "N_REPEATS": ("at least 1", lambda n_repeats: n_repeats >= 1),
-    "SEED": ("0 to 4294967295", lambda seed: 0 <= seed < 2**32),  # as scikit-learn has it
-    "N_THREADS": ("at least 1, or -1 for one per core", lambda n_threads: n_threads == -1 or n_threads >= 1),
-    "SEEDS": ("at least one number, none below 0", lambda seeds: seeds and min(seeds) >= 0),
-    "STEPS": ("at least 1", lambda steps: steps >= 1),
-    "BATCH_SIZE": ("at least 1", lambda size: size >= 1),
+    "N_IMAGES": _from_to(1, 10000),
+    "SIDE": _from_to(9, 8192),
+    "JPEG_QUALITY": _from_to(1, 100),
+    "N_REPEATS": _from_to(1, 1000),
+    "SEED": _from_to(0, 2**32 - 1),  # as scikit-learn has it
+    "N_THREADS": ("1 to 1024, or -1 for one per core", lambda n_threads: n_threads == -1 or 1 <= n_threads <= 1024),
+    "SEEDS": (
+        "at least one number, each 0 to 4294967295",
+        lambda seeds: seeds and 0 <= min(seeds) <= max(seeds) < 2**32,
+    ),
+    "STEPS": _from_to(1, 1000000),
+    "L1_STEPS": _from_to(0, 1000000),
+    "BATCH_SIZE": _from_to(1, 1024),
     "PATCH_SIDE": ("a multiple of 4, 8 to 300", lambda side: side % 4 == 0 and 8 <= side <= 300),
-    "LEARNING_RATE": ("above 0", lambda rate: 0 < rate < float("inf")),
-    "BETAS": ("two numbers, 0 to below 1", lambda betas: len(betas) == 2 and 0 <= min(betas) <= max(betas) < 1),
+    "LEARNING_RATE": _from_to(1e-9, 1),
+    "BETAS": ("two numbers, 0 to below 1", lambda betas: len(betas) == 2 and all(0 <= beta < 1 for beta in betas)),
+    "ADVERSARIAL_WEIGHT": _from_to(0, 1000),
     "EXPERIMENT": (
         "faces_hq, celeba, deepfake_detection, or none",
         lambda name: name in (None, "faces_hq", "celeba", "deepfake_detection"),
     ),
     "OUTPUT_DIR": ("a folder", lambda folder: folder.is_dir() or not folder.exists()),
 }
+
+OUT_OF_MEMORY = (  # what errors say: Python's and NumPy's, OpenCV's, PyTorch's, the system's
+    "MemoryError", "can't start new thread", "Insufficient memory", "can't allocate memory", "Cannot allocate memory",
+    "failed to map segment",
+)  # fmt: skip
 
 WRITTEN_AS = {  # in Python; of the other types the text is read, as a flag's is
     bool: (bool, "True or False"),
@@ -119,7 +138,7 @@ def read_settings(
     for name in constants:
         value = getattr(settings, name.lower())
         expected, is_allowed = ALLOWED_VALUES.get(name, ("", lambda value: True))
-        if not is_allowed(value):
+        if value is not None and not is_allowed(value):
             raise UsageError(f"{name} is {_as_text(value)}: expected {expected}")
     return settings
 
@@ -143,37 +162,30 @@ def settings_record(settings: types.SimpleNamespace) -> dict:
 
 
 def run(main: Callable[[], int | None]) -> None:
-    """Call `main` and exit: 0 done, 1 the run failed, 2 the call was wrong, 130 interrupted; one sentence on stderr."""
-    try:
-        try:
-            status = main()
-        except SystemExit as end:  # after --help, or a wrong flag
-            status = end.code
-        sys.stdout.flush()  # a full disk or a reader that has left shows here, not after the last line of Python
-    except ExperimentError as error:
-        status = _complain(str(error), error.exit_status)
-    except KeyboardInterrupt as interrupt:
-        kept = str(interrupt) or "every file that was finished is kept"
-        status = _complain(f"interrupted; {kept}; run the same command again to go on", 130)
-    except ImportError as error:
-        status = _complain(f"{error}; run: pip install -r {requirements_of(error)}", 1)
-    except BrokenPipeError:  # the reader of our output has left, as in `| head`
-        _drop_output()
-        status = 1
-    except OSError as error:
-        if error.errno is None:  # not the operating system's word: a defect, shown whole
-            raise
-        status = _complain(
-            f"{error.filename or 'a file'}: {error.strerror}; mend that and run the same command again", 1
-        )
-    sys.exit(status or 0)
+    """Call `main` and exit, with one sentence on stderr if it did not end well.
+
+    The status is 0 done, 1 the run failed or what it printed was lost, 2 the call was wrong, 130 interrupted (128 and
+    the number of the signal).
+    """
+    with redirect_stderr(Console(sys.stderr)) as errors, redirect_stdout(Console(sys.stdout)) as output:
+        status, sentence = _outcome(main)  # whose exception is gone: what that still held open is closed now
+        output.flush()
+        if output.error and not status:
+            has_left = isinstance(output.error, BrokenPipeError)  # as `head` does when it has seen enough
+            lost = f"stdout: {output.error.strerror}; some of what was printed is lost, every file is written"
+            status, sentence = 1, "" if has_left else lost
+        if sentence:
+            print(f"{Path(sys.argv[0]).name}: {_one_line(sentence)}", file=errors, flush=True)
+    if interrupts.received():
+        os._exit(status)  # Python would wait for a fit of minutes
+    sys.exit(status)
 
 
 class _OneSentenceParser(argparse.ArgumentParser):
     """argparse, less the usage block in front of an error, and with a namespace that scripts can rely on."""
 
     def error(self, message):
-        self.exit(2, f"{self.prog}: {message}; `python {self.prog} --help` lists the flags\n")
+        self.exit(2, f"{self.prog}: {_one_line(message)}; `python {self.prog} --help` lists the flags\n")
 
     def parse_args(self, args=None):
         parsed = super().parse_args(args)
@@ -216,8 +228,8 @@ def _as_word(name, kind, value):
     """Return one value of a constant as the command line says it."""
     accepted, expected = WRITTEN_AS.get(kind, (object, ""))
     if not isinstance(value, accepted):
-        raise UsageError(f"{name} is {value!r}: expected {expected}")
-    return str(REPOSITORY / os.path.expanduser(value)) if kind is Path else str(value)
+        raise UsageError(f"{name} is {_written(value, repr)}: expected {expected}")
+    return str(REPOSITORY / os.path.expanduser(value)) if kind is Path and str(value) else _written(value)
 
 
 def _flag(name):
@@ -238,7 +250,11 @@ def _value_reader(kind, optional):
     def read(text):
         if optional and text.lower() == "none":
             return None
-        return Path.cwd() / os.path.expanduser(text) if kind is Path else kind(text)
+        if kind is not Path:
+            return kind(text)
+        if not text or "\0" in text:  # an empty one is a shell variable without a value, not the current folder
+            raise ValueError("no path")
+        return Path.cwd() / os.path.expanduser(text)
 
     read.__name__ = kind.__name__  # argparse names it in its message
     return read
@@ -253,7 +269,21 @@ def _as_text(value):
     """Return a setting as the user writes it on the command line."""
     if isinstance(value, Path):
         return repository_path(REPOSITORY / value)
-    return (" ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)) or "empty"
+    return (" ".join(map(_written, value)) if isinstance(value, tuple | list) else _written(value)) or "empty"
+
+
+def _written(value, write=str):
+    """Return a value as text, even where Python writes none: of a number of thousands of digits."""
+    try:
+        return write(value)
+    except ValueError:
+        return f"<{type(value).__name__} of too many digits>"
+
+
+def _one_line(sentence, most=1000):
+    """Return a sentence on one line, without the middle of a very long one: it may quote what the user wrote."""
+    line = printable(sentence)
+    return line if len(line) <= most else f"{line[: most // 2]} ... {line[-most // 4 :]}"
 
 
 def _check_annotations(module, source, annotations, not_settings):
@@ -289,16 +319,39 @@ def _trailing_comments(source):
     }
 
 
-def _drop_output():
-    """Send what stdout still holds nowhere: Python writes it once more at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _complain(sentence, status):
-    """Print one sentence on stderr, after whatever stdout still holds, and return the exit status."""
+def _outcome(main):
+    """Return the exit status of `main` and a sentence if it did not end well; a defect is shown whole."""
     try:
-        sys.stdout.flush()
-    except OSError:  # stdout itself is what failed
-        _drop_output()
-    print(f"{Path(sys.argv[0]).name}: {sentence}", file=sys.stderr)
-    return status
+        try:
+            interrupts.raise_first()
+            status = main()
+            sys.stdout.flush()
+        finally:
+            interrupts.ignore()
+        if interrupts.received():  # and who caught that went on
+            raise KeyboardInterrupt
+        return status or 0, ""
+    except BaseException as error:
+        if interrupts.received() and not isinstance(error, KeyboardInterrupt):
+            error = KeyboardInterrupt()  # whatever it was turned into on its way
+        return _judgement_of(error)
+
+
+def _judgement_of(error):
+    """Return the exit status and the sentence for the exception that ended a run."""
+    match error:
+        case SystemExit():  # after --help, or a wrong flag
+            return error.code or 0, ""
+        case ExperimentError():
+            return error.exit_status, str(error)
+        case KeyboardInterrupt():
+            kept = str(error) or "every file that was finished is kept"
+            return 128 + (interrupts.received() or 2), f"interrupted; {kept}; run the same command again to go on"
+        case _ if any(words in repr(error) for words in OUT_OF_MEMORY):
+            return 1, "not enough memory; lower N_THREADS, or give it fewer or smaller files at a time"
+        case ImportError():
+            return 1, f"{error}; run: pip install -r {requirements_of(error)}"
+        case OSError(errno=int()):  # without it not the operating system's word: a defect
+            return 1, f"{error.filename or 'a file'}: {error.strerror}; mend that and run the same command again"
+        case _:
+            raise error

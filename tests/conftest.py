@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pytest
 from pictures import write_source
 
+from deepfake_spectra import interrupts
 from deepfake_spectra.dataset import FAKE, REAL, Feature, ImageFolder
 from deepfake_spectra.files import REPOSITORY
 from deepfake_spectra.image_spectra import load_spectra
@@ -46,6 +47,13 @@ def real_data(name: str) -> Path:
         if (REPOSITORY / folder).is_dir():
             return (REPOSITORY / folder).resolve()
     pytest.skip(f"needs the images or features {name}, in {REAL_DATA[name][0]}")
+
+
+@pytest.fixture(autouse=True)
+def signals(monkeypatch):
+    """Leave signals to pytest: a script that is called in its process would have Ctrl-C ignored when it has ended."""
+    monkeypatch.setattr(interrupts, "raise_first", lambda: None)
+    monkeypatch.setattr(interrupts, "ignore", lambda: None)
 
 
 @pytest.fixture(scope="session")

@@ -213,7 +213,7 @@ def test_the_papers_row_stands_beside_its_own_sources_and_feature_only(
         ("train_faces_hq", "SAMPLE_SIZES", "()", "", "SAMPLE_SIZES is empty: expected at least one number"),
         ("train_celeba", "N_SPLITS", "2.5", "2.5", "invalid int value: '2.5'"),
         ("train_celeba", "N_SPLITS", "None", "None", "invalid int value: 'None'"),
-        ("train_deepfake_detection", "N_BINS", "1", "1", "N_BINS is 1: expected at least 2, or none"),
+        ("train_deepfake_detection", "N_BINS", "1", "1", "N_BINS is 1: expected 2 to 10000"),
         ("train_deepfake_detection", "TEST_SHARE", '"half"', "half", "invalid float value: 'half'"),
         ("train_faces_hq", "REAL_SOURCES", '("photos",)', "photos", "data/faces_hq: no such folder; the sources you"),
         ("train_celeba", "DATA_DIR", '"data/x"', "data/x", "data/x: no such folder; set DATA_DIR or --data-dir"),

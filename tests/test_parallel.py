@@ -7,6 +7,7 @@ import time
 import pytest
 from conftest import linux_only
 
+from deepfake_spectra import parallel
 from deepfake_spectra.parallel import in_threads
 
 
@@ -24,14 +25,43 @@ def test_several_items_are_worked_on_at_once():
     assert sorted(in_threads(lambda _: barrier.wait(), range(3), 3)) == [0, 1, 2]
 
 
-def test_an_exception_travels():
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_an_exception_travels(n_threads):
     with pytest.raises(ZeroDivisionError):
-        list(in_threads(lambda number: 1 / number, [1, 0], 2))
+        list(in_threads(lambda number: 1 / number, [1, 0, *range(100)], n_threads))
+
+
+def test_one_slow_item_holds_up_no_other_thread():
+    gate = threading.Event()
+
+    def work(number):
+        return gate.wait(10) if number == 0 else (gate.set() if number == 7 else None)
+
+    assert list(in_threads(work, range(8), 2))[0] is True
 
 
 @linux_only
-@pytest.mark.filterwarnings(r"ignore:\d+ tasks")  # joblib's, which a run does not see
-@pytest.mark.parametrize("end", ["closed", "interrupted", "interrupted while it is closed"])
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_the_main_thread_hears_a_signal_while_an_item_takes_long(n_threads, monkeypatch):
+    def on_alarm(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(parallel, "PATIENCE", 0.1)
+    gate = threading.Event()
+    former = signal.signal(signal.SIGALRM, on_alarm)
+    started = time.monotonic()
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        with pytest.raises(KeyboardInterrupt):
+            list(in_threads(lambda _: gate.wait(10), range(4), n_threads))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, former)
+        gate.set()
+    assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize("end", ["closed", "interrupted"])
 def test_when_it_ends_early_no_thread_is_left_and_what_was_begun_is_ended(end):
     begun, ended, gate = [], [], threading.Event()
 
@@ -40,27 +70,14 @@ def test_when_it_ends_early_no_thread_is_left_and_what_was_begun_is_ended(end):
         assert number == 0 or gate.wait(10)
         ended.append(number)
 
-    def on_alarm(*_):  # while somebody waits for the threads, which wait for the gate
-        gate.set()
-        if end == "interrupted while it is closed":
-            raise KeyboardInterrupt
-
     threads_before = set(threading.enumerate())
-    former = signal.signal(signal.SIGALRM, on_alarm)
-    try:
-        results = in_threads(work, range(1000), 2)
-        next(results)
-        signal.setitimer(signal.ITIMER_REAL, 0.1)
-        if end == "interrupted":
-            with pytest.raises(KeyboardInterrupt):
-                results.throw(KeyboardInterrupt)
-        elif end == "closed":
-            results.close()
-        else:
-            with pytest.raises(KeyboardInterrupt):
-                results.close()
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, former)
+    results = in_threads(work, range(1000), 2)
+    next(results)
+    threading.Timer(0.1, gate.set).start()  # while somebody waits for the threads, which wait for the gate
+    if end == "closed":
+        results.close()
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            results.throw(KeyboardInterrupt)
     assert set(threading.enumerate()) <= threads_before
     assert sorted(begun) == sorted(ended) and len(ended) < 20

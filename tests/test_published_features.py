@@ -272,6 +272,12 @@ def test_a_flipped_bit_ends_in_arrays_or_in_one_sentence(feature_file, protocol)
         ({"data": SPECTRA, "label": LABEL[:, None]}, "label of (4, 1)"),
         ({"data": np.where(SPECTRA > 0.9, np.nan, SPECTRA), "label": LABEL}, "1 of 4 spectra"),
         ({"data": np.where(SPECTRA > 0.9, np.inf, SPECTRA), "label": LABEL}, "1 of 4 spectra"),
+        (
+            {"data": np.where(SPECTRA > 0.9, 1e308, SPECTRA), "label": LABEL},
+            "not finite, or none of a spectrum",
+        ),
+        ({"data": np.where(SPECTRA > 0.9, -1e30, SPECTRA), "label": LABEL}, "expected -1e+06 to 1e+06"),
+        ({"data": np.ones_like(SPECTRA), "label": LABEL}, "all 4 spectra are the same"),
         ({"data": SPECTRA, "label": LABEL * 2}, "found the labels 0.0, 2.0; expected 0 and 1"),
         ({"data": SPECTRA, "label": LABEL * np.nan}, "found the labels nan; expected 0 and 1"),
         ({"data": SPECTRA, "label": LABEL * 0}, "found the labels 0.0; expected 0 and 1"),

@@ -4,14 +4,17 @@ import errno
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from deepfake_spectra.errors import ExperimentError, UsageError
 from deepfake_spectra.files import REPOSITORY
+from deepfake_spectra.opencv import cv2
 from deepfake_spectra.settings import ALLOWED_VALUES, only_one, read_settings, run, settings_record
 
 SCRIPT = '''"""Measure 100 % of nothing.
@@ -150,7 +153,7 @@ def test_positional_arguments_come_under_their_name(script, capsys):
 
 def test_a_value_out_of_range_is_a_usage_error(make_script):
     name = make_script('"""Nothing."""\nN_SPLITS: int = 2\nN_BINS: int | None = None\n')
-    with pytest.raises(UsageError, match="^N_SPLITS is 0: expected at least 1$"):
+    with pytest.raises(UsageError, match="^N_SPLITS is 0: expected 1 to 1000$"):
         read_settings(name, ["--n-splits", "0"])
     assert read_settings(name, ["--n-bins", "2"]).n_bins == 2
 
@@ -159,21 +162,31 @@ def test_a_value_out_of_range_is_a_usage_error(make_script):
     "name, allowed, refused",
     [
         ("MAX_UNREADABLE", (0, 0.01, 1), (-0.1, 1.1, float("nan"))),
-        ("N_BINS", (None, 2, 722), (1, 0, -1)),
+        ("N_BINS", (2, 722, 10000), (1, 0, -1, 10001, 30000000)),
         ("TEST_SHARE", (0.01, 0.99), (0, 1, -1, float("nan"))),
         ("SAMPLE_SIZES", ((1,), (4000, 20)), ((), (20, 0), (-1,))),
-        ("N_SPLITS", (1, 10), (0, -1)),
-        ("SVM_C", (1e-9, 6.37), (0, -1, float("inf"), float("nan"))),
+        ("N_SPLITS", (1, 10, 1000), (0, -1, 1001)),
+        ("SVM_C", (1e-6, 6.37, 1e6), (0, -1, 1e308, float("inf"), float("nan"))),
+        ("LOGISTIC_MAX_ITER", (1, 10**6), (0, 99999999999)),
+        ("FACE_MARGIN", (0.1, 1.3, 10), (0, -1, float("inf"), float("nan"))),
+        ("BETAS", ((0.5, 0.99), (0, 0)), ((0.5,), (0.5, 1), (0.5, float("nan")), (float("nan"), 0.5))),
         ("CUT_OFF", (0, 0.99), (1, -0.1, float("nan"))),
-        ("SIDE", (9, 1024), (8,)),
+        ("SIDE", (9, 1024), (8, 10**9)),
         ("JPEG_QUALITY", (1, 100), (0, 101)),
         ("SEED", (0, 2**32 - 1), (-1, 2**32)),
-        ("N_THREADS", (-1, 1, 64), (0, -2)),
+        ("N_THREADS", (-1, 1, 1024), (0, -2, 100000)),
     ],
 )
 def test_ranges_hold_at_their_ends(name, allowed, refused):
     expected, is_allowed = ALLOWED_VALUES[name]
     assert all(map(is_allowed, allowed)) and not any(map(is_allowed, refused)) and expected
+
+
+def test_every_number_that_a_script_can_be_given_has_a_range():
+    scripts = [*REPOSITORY.glob("*.py"), REPOSITORY / "deepfake_spectra/sample/train.py"]
+    assignments = re.compile(r"^([A-Z_0-9]+): (?:int|float|tuple\[int|tuple\[float)\b", re.MULTILINE)
+    numbers = {name for script in scripts for name in assignments.findall(script.read_text(encoding="utf-8"))}
+    assert {"N_BINS", "SVM_C", "SAMPLE_SIZES", "BETAS"} <= numbers <= ALLOWED_VALUES.keys()
 
 
 def test_only_one_of_several_may_be_named():
@@ -216,6 +229,9 @@ def test_a_constant_apart_from_the_settings_needs_no_annotation(make_script):
         ("--n-bins 3.5", "invalid int value: '3.5'"),
         ("--convention centered", "'centered'"),
         ("--data-dir", "--data-dir"),
+        ("--data-dir=", "invalid Path value: ''"),  # of a shell variable without a value: not the current folder
+        ("--data-dir a\0b", "invalid Path value: 'a\\x00b'"),
+        ("--n-bins " + "9" * 5000, "9 ... 9"),
         ("--not-a-setting 8", "--not-a-setting"),
         ("stray.png", "stray.png"),
     ],
@@ -226,6 +242,22 @@ def test_a_wrong_flag_ends_in_status_2_and_one_line(script, capsys, flags, words
     output, error = capsys.readouterr()
     assert end.value.code == 2 and output == ""
     assert error.count("\n") == 1 and error.startswith("measure_nothing.py: ") and words in error
+
+
+def test_a_line_break_in_a_flag_leaves_the_sentence_on_one_line(script, capsys):
+    with pytest.raises(SystemExit):
+        read_settings(script, ["two\nlines"])
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize("value", ["10**5000", "(10**5000,)", "object()", '"a\\0b"', '""', "{}", "float('nan')"])
+@pytest.mark.parametrize("annotation", ["int", "float | None", "tuple[int, ...]", "Path", "tuple[Path, ...]", "bool"])
+def test_a_constant_of_any_value_is_read_or_refused_in_a_sentence(make_script, capsys, annotation, value):
+    script = make_script(f"from pathlib import Path\nVALUE: {annotation} = {value}\n")
+    with pytest.raises(SystemExit) as end:
+        run(lambda: print(read_settings(script, []).value))
+    output, error = capsys.readouterr()
+    assert (end.value.code, error.count("\n"), output == "") in ((2, 1, True), (0, 0, False)) and len(error) < 1200
 
 
 def test_help_shows_docstring_comments_and_defaults(script, capsys):
@@ -274,6 +306,11 @@ def raising(exception):
         (raising(KeyboardInterrupt), 130, "interrupted; every file that was finished is kept"),
         (raising(KeyboardInterrupt("40 spectra are kept")), 130, "interrupted; 40 spectra are kept"),
         (raising(ImportError("No module named 'numpy'")), 1, "No module named 'numpy'; run: pip install -r req"),
+        (raising(MemoryError()), 1, "not enough memory; lower N_THREADS"),
+        (lambda: bytes(2**60), 1, "not enough memory; lower N_THREADS"),
+        (lambda: np.empty(2**50), 1, "not enough memory; lower N_THREADS"),
+        (raising(RuntimeError("can't start new thread")), 1, "not enough memory; lower N_THREADS"),
+        (raising(cv2.error("OpenCV(5.0) alloc.cpp: error: (-4:Insufficient memory) 9")), 1, "not enough memory"),
         (raising(OSError(errno.ENOSPC, "No space left on device", "a.npz")), 1, "a.npz: No space left on device"),
         (raising(OSError(errno.EIO, "Input/output error")), 1, "a file: Input/output error"),
         (raising(PermissionError(errno.EACCES, "Permission denied", "plots")), 1, "plots: Permission denied"),
@@ -285,6 +322,23 @@ def test_run_ends_in_the_status_and_one_sentence(script, capsys, main, status, w
     error = capsys.readouterr().err
     assert end.value.code == status and words in error
     assert error.count("\n") == bool(words) and error.startswith("measure_nothing.py: " if words else "")
+
+
+def test_what_a_run_leaves_open_is_closed_before_its_sentence_is_printed(script, capsys):
+    def keep():
+        try:
+            yield
+        finally:
+            print("kept", file=sys.stderr)
+
+    def main():
+        results = keep()
+        next(results)
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit):
+        run(main)
+    assert capsys.readouterr().err.splitlines()[0] == "kept"
 
 
 @pytest.mark.parametrize("exception", [ValueError("a defect"), OSError("a defect")])

@@ -18,6 +18,8 @@ Some 5 minutes on two cores. To ship seed 0, copy its two files over those besid
 PyTorch rounds otherwise, 2000 steps lead to another generator: the report says whether seed 0 is the shipped one.
 """
 
+from deepfake_spectra.settings import read_settings, run, settings_record  # isort: skip; hears Ctrl-C
+
 import hashlib
 import json
 import multiprocessing
@@ -53,7 +55,6 @@ from deepfake_spectra.sample.build import (
     photograph_of,
 )  # fmt: skip
 from deepfake_spectra.sample.generators import forward, load_generator, resynthesise
-from deepfake_spectra.settings import read_settings, run, settings_record
 from deepfake_spectra.splits import source_splits
 
 if TYPE_CHECKING:
@@ -63,10 +64,10 @@ if TYPE_CHECKING:
 SEEDS: tuple[int, ...] = (0, 1, 2)  # the first is shipped
 STEPS: int = 2000  # the signature fades when training goes on
 L1_STEPS: int = 100  # at the start, without the adversarial loss
-BATCH_SIZE: int = 8  # crops
+BATCH_SIZE: int = 8  # crops a step
 PATCH_SIDE: int = 64  # pixels, a multiple of 4
 LEARNING_RATE: float = 5e-4  # Adam, generator and discriminator
-BETAS: tuple[float, ...] = (0.5, 0.99)  # Adam
+BETAS: tuple[float, ...] = (0.5, 0.99)  # of Adam
 ADVERSARIAL_WEIGHT: float = 0.1  # of the hinge loss, beside L1 on pixels in -1 ... 1
 
 # scores
