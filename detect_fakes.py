@@ -139,7 +139,7 @@ def judge_all(files, detector, settings):
                 if draw and not judgement.error:
                     draw(judgement, figure_path(judgement.path, settings))
         except KeyboardInterrupt:
-            unwritten = " and ".join(str(path) for path in (settings.csv, settings.json) if path)
+            unwritten = " and ".join(display_path(path) for path in (settings.csv, settings.json) if path)
             left = f", {unwritten} not written" if unwritten else ""
             raise KeyboardInterrupt(f"{len(judgements)} of {len(files)} files judged{left}") from None
     return judgements

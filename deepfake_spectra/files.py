@@ -45,7 +45,8 @@ def check_outputs(outputs: Sequence[tuple[Path, bytes]], inputs: Iterable[Path] 
     read = {_real(path) for path in inputs}
     quoted = _real(REPOSITORY / QUOTED_RESULTS)
     for path, mark in outputs:
-        found, around = display_path(path), [_real(path), *_real(path).parents]
+        found, real = display_path(path), _real(path)
+        around = [real, *real.parents]
         if n_named[path] > 1:
             raise UsageError(f"{found}: named twice; name a file of its own for each output")
         if path.is_dir():

@@ -26,6 +26,18 @@ def control_row(table, condition, classifier, mean, low=None, high=None, metric=
     return keys | {"mean": mean, "low": low, "high": high}
 
 
+@pytest.mark.parametrize("n_fake, label, drawn_at", [(5, "Accuracy", 90), (2, "Balanced accuracy", 70)])
+def test_the_figure_of_controls_shows_the_balanced_accuracy_where_classes_are_of_unequal_size(
+    draw, n_fake, label, drawn_at
+):
+    means = {"accuracy": 0.9, "balanced_accuracy": 0.7}
+    rows = [control_row("alike", "as they are", "svm_linear", mean, metric=name) for name, mean in means.items()]
+    rows = [row | {"n_test": [10], "n_test_fake": [n_fake]} for row in rows]
+    [ax] = draw(control_figure, rows, CONTROL_PANELS, "Test").axes
+    assert ax.get_xlabel() == f"{label} (%), 50 is chance"
+    assert lines_of(ax)["SVM, linear"].get_xdata() == pytest.approx([drawn_at])
+
+
 def test_each_point_and_interval_of_the_controls_is_that_of_its_row(draw):
     rows = [
         control_row("alike", "as they are", "svm_linear", 0.9, 0.8, 0.95),

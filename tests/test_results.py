@@ -20,7 +20,9 @@ from deepfake_spectra.results import (
     ROW_KEYS,
     headers_warning,
     heading,
+    leading_metric,
     markdown_table,
+    metric_said,
     paper_rows,
     percent_text,
     result_table,
@@ -279,6 +281,24 @@ def test_a_table_tells_how_many_were_tested_of_how_many_groups_as_a_range_where_
     rows = rows_of(result_rows(predictions, groups, table="t", classifier="svm_rbf"), "t")
     [head, line] = table_cells(result_table(rows, ("classifier",), ("metric",), {"n_test_groups": "of videos"}))
     assert head[1:3] == ["tested", "of videos"] and line[:3] == ["SVM, RBF", "4–6", "2–4"]
+
+
+def test_balanced_accuracy_leads_the_tables_whose_classes_are_of_unequal_size():
+    says_real = make_prediction([0, 0, 1], [-1, -1, -1])
+    keys = {"protocol": "random", "n_samples": 9, "classifier": "majority_class"}
+    rows = result_rows([says_real] * 2, table="sample_sizes", **keys)
+    rows += result_rows([make_prediction([0, 1], [-1, -1])] * 2, table="control", **keys)
+    assert [row["mean"] for row in rows_of(rows, "sample_sizes") + rows_of(rows, "control")] == [0.5, 0.5]
+    assert leading_metric(rows, "control") == metric_said(rows, "control") == "accuracy"
+    assert leading_metric(rows, "sample_sizes") == leading_metric(rows, "control", "sample_sizes") == "balanced_accuracy"
+    assert metric_said(rows, "sample_sizes").startswith("balanced accuracy (mean of the two recalls: ")
+    assert [row["n_test_fake"] for row in rows_of(rows, "sample_sizes")] == [[1, 1]]
+
+
+def test_a_row_of_two_thirds_reals_warns_of_no_headers_that_know_nothing():
+    rows = result_rows([make_prediction([0, 0, 1], [-1, -1, -1])], table="sample_sizes", protocol="random",
+                       n_samples=15, classifier="headers_only")  # fmt: skip
+    assert headers_warning(rows) == []
 
 
 def test_rows_of_a_table_are_those_of_its_metrics_in_their_order():

@@ -104,6 +104,7 @@ def test_index_reads_back_as_it_was_written(tmp_path):
     rows = [
         CropRow(f"real/videos/{name}/000001.png", "real", "videos", name, 1, 0.04, 5, 0, 90, 0.8765, "", ""),
         CropRow("fake/x/004_982.mp4/000010.png", "fake", "x", "004_982.mp4", 10, 0.4, 0, 7, 91, None, "004", "982"),
+        CropRow("fake/@x/=1.mp4/000010.png", "fake", "@x", "=1.mp4", 10, 0.4, -3, 7, 91, None, "", ""),
     ]
     write_index(tmp_path, rows)
     assert read_index(tmp_path) == rows
