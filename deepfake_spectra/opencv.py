@@ -14,6 +14,7 @@ except ImportError as error:
     ) from None
 
 cv2.setNumThreads(1)
+cv2.ipp.setUseIPP(False)  # Intel's resize gives other pixels on other processors; OpenCV's own does not
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # who reads a broken file says so
 
 __all__ = ["cv2"]
