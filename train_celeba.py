@@ -30,7 +30,13 @@ from typing import Literal, get_args
 import numpy as np
 
 from deepfake_spectra.alterations import parse_steps
-from deepfake_spectra.classification import score_baselines, score_classifiers, score_k_means, standardised_weights
+from deepfake_spectra.classification import (
+    LOGISTIC_TOLERANCE,
+    score_baselines,
+    score_classifiers,
+    score_k_means,
+    standardised_weights,
+)
 from deepfake_spectra.controls import checked_altered, half_altered
 from deepfake_spectra.dataset import BUILT_IN_SAMPLE, FAKE, ORIGINS, REAL, Feature, Precision
 from deepfake_spectra.detector_file import save_run
@@ -212,7 +218,12 @@ def main():
         load = partial(load_spectra, images, n_samples=max(settings.sample_sizes), **reading)
         dataset = load(feature)
 
-    logistic = LogisticRegression(solver="liblinear", max_iter=settings.logistic_max_iter, random_state=settings.seed)
+    logistic = LogisticRegression(
+        solver="liblinear",
+        tol=LOGISTIC_TOLERANCE,
+        max_iter=settings.logistic_max_iter,
+        random_state=settings.seed,
+    )
     classifiers = {
         "svm_linear": SVC(kernel="linear", C=settings.svm_c),
         "svm_rbf": SVC(kernel="rbf", C=settings.rbf_c, gamma=settings.rbf_gamma),

@@ -23,7 +23,13 @@ from pathlib import Path
 
 import numpy as np
 
-from deepfake_spectra.classification import predict_splits, score_baselines, score_classifiers, standardised_weights
+from deepfake_spectra.classification import (
+    LOGISTIC_TOLERANCE,
+    predict_splits,
+    score_baselines,
+    score_classifiers,
+    standardised_weights,
+)
 from deepfake_spectra.dataset import PUBLISHED_FEATURES, Crop, Feature, Precision
 from deepfake_spectra.detector_file import save_run
 from deepfake_spectra.errors import UsageError
@@ -203,7 +209,10 @@ def main():
     classifiers = {
         "svm_rbf": SVC(kernel="rbf", C=settings.svm_c, gamma=settings.svm_gamma),
         "logistic_regression": LogisticRegression(
-            solver="liblinear", max_iter=settings.logistic_max_iter, random_state=settings.seed
+            solver="liblinear",
+            tol=LOGISTIC_TOLERANCE,
+            max_iter=settings.logistic_max_iter,
+            random_state=settings.seed,
         ),
     }
     seed, n_threads = settings.seed, settings.n_threads

@@ -25,6 +25,7 @@ from pathlib import Path
 
 from deepfake_spectra.alterations import parse_steps
 from deepfake_spectra.classification import (
+    LOGISTIC_TOLERANCE,
     score_baselines,
     score_classifiers,
     score_k_means,
@@ -297,7 +298,10 @@ def main():
     classifiers = {
         "svm_linear": SVC(kernel="linear", C=settings.svm_c),
         "logistic_regression": LogisticRegression(
-            solver="liblinear", max_iter=settings.logistic_max_iter, random_state=settings.seed
+            solver="liblinear",
+            tol=LOGISTIC_TOLERANCE,
+            max_iter=settings.logistic_max_iter,
+            random_state=settings.seed,
         ),
     }
     seed, n_threads = settings.seed, settings.n_threads

@@ -12,6 +12,10 @@ from deepfake_spectra.dataset import FAKE, REAL, SpectrumDataset, Split
 from deepfake_spectra.metrics import Prediction, result_rows
 from deepfake_spectra.parallel import in_threads
 
+# Of liblinear. By its default, 1e-4, it stops so early on unscaled spectra that the last bit of a sum, which depends on
+# the processor, decides some verdicts; down here it stands still, for twice the time.
+LOGISTIC_TOLERANCE = 1e-10
+
 
 class KMeansDetector:
     """k-means with two clusters, turned so that its clusters agree best with the training labels.

@@ -20,6 +20,7 @@ def _load():
             "put opencv-python-headless in the place of opencv-python"
         ) from None
     cv2.setNumThreads(1)
+    cv2.ipp.setUseIPP(False)  # Intel's resize gives other pixels on other processors; OpenCV's own does not
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # who reads a broken file says so
     return cv2
 

@@ -1,6 +1,9 @@
 """Each step of an alteration does what its name says, once and in its order; a wrong one is refused."""
 
 import io
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -9,6 +12,7 @@ from PIL import Image
 
 from deepfake_spectra.alterations import alter, altered_shape
 from deepfake_spectra.errors import UsageError
+from deepfake_spectra.files import REPOSITORY
 
 GRAY = picture(shape=(218, 178), blur=0.5)
 
@@ -98,3 +102,21 @@ def test_the_altered_shape_is_told_without_an_image(steps):
 def test_an_unknown_step_is_refused_by_name_with_those_that_are_known(steps):
     with pytest.raises(UsageError, match="^unknown alteration '.*'; known are the likes of 'crop 104x128', 'resize"):
         alter(GRAY, steps)
+
+
+def test_an_altered_image_has_the_same_pixels_on_every_generation_of_processors():
+    program = """
+import hashlib, numpy as np
+from deepfake_spectra.alterations import alter
+gray = np.random.default_rng(0).integers(0, 256, (128, 128), np.uint8)
+for steps in ("resize 600x700", "resize 90x90", "jpeg 50", "blur 0.5"):
+    print(hashlib.sha256(alter(gray, steps).tobytes()).hexdigest())
+"""
+    made = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=REPOSITORY, env=os.environ | {"OPENCV_IPP": generation}, capture_output=True, text=True, check=True,
+        ).stdout
+        for generation in ("sse42", "avx2", "avx512")
+    }  # fmt: skip
+    assert len(made) == 1

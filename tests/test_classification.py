@@ -10,6 +10,7 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
 from deepfake_spectra.classification import (
+    LOGISTIC_TOLERANCE,
     KMeansDetector,
     header_columns,
     predict_splits,
@@ -35,6 +36,19 @@ def predictions_of(classifier, dataset, splits, n_threads=1):
 
 
 # --- fits
+
+
+def test_the_last_bit_of_a_spectrum_does_not_move_a_logistic_regression():
+    random = np.random.default_rng(0)
+    spectra = 150 + 20 * random.normal(size=(300, 1)) + 5 * random.normal(size=(300, 200)).cumsum(axis=1)
+    labels = np.arange(300) % 2
+    first, second = (
+        LogisticRegression(solver="liblinear", tol=LOGISTIC_TOLERANCE, max_iter=1000)
+        .fit(moved[:200], labels[:200])
+        .decision_function(moved[200:])
+        for moved in (spectra, spectra * (1 + random.choice((-1, 1), spectra.shape) * 2.0**-52))
+    )
+    np.testing.assert_allclose(first, second, atol=1e-4)
 
 
 @pytest.mark.parametrize(

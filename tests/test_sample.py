@@ -1,6 +1,7 @@
 """The built-in sample: its generators and their training, its sources and clips, and that it is whole or not there."""
 
 import errno
+import hashlib
 import importlib.util
 import json
 import os
@@ -22,7 +23,7 @@ from deepfake_spectra.opencv import cv2
 from deepfake_spectra.sample import build, generators, show
 from deepfake_spectra.sample import train as training
 from deepfake_spectra.sample.build import ALTERED_SOURCES, FAKE_SOURCES, PHOTOGRAPHS, REAL_SOURCES, photograph_of
-from deepfake_spectra.sample.generators import generate, load_generator, resynthesise
+from deepfake_spectra.sample.generators import generate, load_generator, read_weights, resynthesise
 from deepfake_spectra.settings import run
 from deepfake_spectra.splits import held_out_rows
 from radial_spectrum import radial_spectrum
@@ -135,8 +136,65 @@ def test_forward_pass_equals_torch(name):
 
 @pytest.mark.parametrize("name", FAKE_SOURCES)
 def test_shipped_weights_paint_what_they_painted_when_they_were_shipped(name):
-    painted = resynthesise(pattern(), load_generator(name))[::16, ::16].astype(int)
-    assert np.abs(painted - PAINTED[name]).max() <= 1
+    np.testing.assert_array_equal(resynthesise(pattern(), load_generator(name))[::16, ::16], PAINTED[name])
+
+
+def test_every_kernel_of_the_linear_algebra_library_paints_the_same_to_the_last_bit():
+    program = """
+import hashlib, threadpoolctl
+from deepfake_spectra.sample import build
+from deepfake_spectra.sample.generators import generate, load_generator
+picture = build.load_photograph("chelsea")[:128, :160] / 127.5 - 1
+painted = [generate(picture, load_generator(name)).tobytes() for name in build.FAKE_SOURCES]
+print(*{library.get("architecture") for library in threadpoolctl.threadpool_info()} - {None})
+print(hashlib.sha256(b"".join(painted)).hexdigest())
+"""
+    kernels, hashes = zip(
+        *(
+            subprocess.run(
+                [sys.executable, "-c", program],
+                cwd=REPOSITORY, env=os.environ | {"OPENBLAS_CORETYPE": kernel},
+                capture_output=True, text=True, check=True,
+            ).stdout.split("\n", 1)
+            for kernel in ("Nehalem", "Haswell")
+        )
+    )  # fmt: skip
+    if kernels[0] == kernels[1]:
+        pytest.skip(f"needs two kernels of OpenBLAS, found {kernels[0] or 'another library'}")
+    assert hashes[0] == hashes[1]
+
+
+@pytest.mark.parametrize("name", FAKE_SOURCES)
+def test_no_sum_of_a_generator_is_too_large_to_be_exact(name, monkeypatch):
+    largest = []
+
+    def note(convolve):
+        def noted(features, weight, bias, *stride):
+            values = features * 2.0**generators.FEATURE_BITS, weight * 2.0**generators.WEIGHT_BITS
+            assert all(np.array_equal(value, np.rint(value)) for value in values)
+            from_each = np.abs(weight).sum(axis=(0, 2, 3) if "transposed" in convolve.__name__ else (1, 2, 3))
+            largest.append(np.max(from_each * np.abs(features).max() + np.abs(bias)))
+            return convolve(features, weight, bias, *stride)
+
+        return noted
+
+    for function in "_convolve", "_convolve_transposed":
+        monkeypatch.setattr(generators, function, note(getattr(generators, function)))
+    for photograph in FEW:
+        resynthesise(build.load_photograph(photograph), load_generator(name))
+    assert len(largest) == 11 * len(FEW)
+    assert max(largest) < 2 ** (53 - generators.WEIGHT_BITS - generators.FEATURE_BITS)
+
+
+@pytest.mark.parametrize("damage", ["cut", "edited", "removed"])
+def test_other_weights_than_those_that_are_shipped_end_the_run_in_one_sentence(damage, tmp_path, monkeypatch):
+    whole = (generators.WEIGHTS_FOLDER / "nearest_convolution.npz").read_bytes()
+    monkeypatch.setattr(generators, "WEIGHTS_FOLDER", tmp_path)
+    content = {"cut": whole[:-100], "edited": whole[:5000] + b"?" + whole[5001:]}
+    if damage in content:
+        (tmp_path / "nearest_convolution.npz").write_bytes(content[damage])
+    with pytest.raises(ExperimentError, match="nearest_convolution.npz: not the weights that are shipped.*; restore"):
+        load_generator("nearest_convolution")
 
 
 @pytest.mark.parametrize("name", FAKE_SOURCES)
@@ -165,7 +223,7 @@ def test_every_source_holds_as_many_crops_of_every_photograph(images):
     counts = [Counter(photograph_of(path) for path in (images / source).iterdir()) for source in SOURCES]
     assert set(counts[0]) == NAMES and counts[0].total() == 73
     assert all(count == counts[0] for count in counts)
-    assert sorted(path.name for path in images.iterdir()) == sorted(SOURCES)
+    assert sorted(path.name for path in images.iterdir() if path.is_dir()) == sorted(SOURCES)
 
 
 def test_every_crop_is_an_8_bit_grey_png_of_128_pixels(images):
@@ -212,7 +270,7 @@ def test_a_crop_is_painted_together_with_what_surrounds_it(images, source, row, 
     weights, camera = load_generator(source), build.load_photograph("camera")
     stored = read(images / source / f"camera_{(4 * row + column) // 256:02}.png").astype(int)
     surroundings = camera[row - 40 : row + 168, column - 40 : column + 168]
-    assert np.abs(resynthesise(surroundings, weights)[40:-40, 40:-40] - stored).max() <= 1
+    np.testing.assert_array_equal(resynthesise(surroundings, weights)[40:-40, 40:-40], stored)
     alone = generate(camera[row : row + 128, column : column + 128] / np.float32(127.5) - 1, weights)
     assert np.abs((alone + 1) * 127.5 - stored)[0].max() > 3  # zeros around the crop itself would mark it
 
@@ -231,6 +289,30 @@ def test_bicubic_upsampling_keeps_a_ramp_and_loses_a_checkerboard():
     board = (200 * ((row + column) % 2)).astype(np.uint8)
     assert np.abs(build.upsample_bicubically(board)[8:-8, 8:-8].astype(int) - 100).max() <= 3  # no alias
     assert build.upsample_bicubically(ramp[:63, :47]).shape == (62, 46)
+
+
+def test_the_pixels_are_those_that_the_numbers_in_the_docs_are_of(images, videos):
+    digests = []
+    for photograph in PHOTOGRAPHS:
+        crops = [path for source in SOURCES for path in sorted((images / source).glob(f"{photograph.name}_*"))]
+        digests.append(hashlib.sha256(b"".join(read(path).tobytes() for path in crops)).hexdigest())
+    assert hashlib.sha256("".join(digests).encode()).hexdigest() == build.IMAGES_SHA256
+    assert (images / build.DIGEST_FILE).read_text() == build.IMAGES_SHA256
+    assert (videos / build.DIGEST_FILE).read_text() == build.CLIPS_SHA256
+
+
+@pytest.mark.parametrize("left", ["", "\N{SNOWMAN}", None])
+def test_a_sample_of_other_pixels_is_said_to_be_one(tmp_path, capsys, left):
+    (tmp_path / "images").mkdir()
+    if left is not None:
+        (tmp_path / "images" / build.DIGEST_FILE).write_text(left, encoding="utf-8")
+    build.build_image_sample(tmp_path / "images")
+    assert "images: its pixels are not those of the numbers in the README" in capsys.readouterr().out
+
+
+def test_the_sample_of_the_docs_is_used_without_a_word(images, videos, capsys):
+    build.build_image_sample(images), build.build_video_sample(videos)
+    assert capsys.readouterr().out == ""
 
 
 def test_a_photograph_gives_the_same_bytes_again(images, tmp_path):
@@ -264,6 +346,7 @@ def test_every_photograph_is_credited_in_the_docs():
 def write_one_file(photograph, folder):
     """Stand in for the slow writers."""
     (folder / f"{photograph}.png").write_text("made")
+    return f"digest of {photograph}"
 
 
 def refuse_to_write(photograph, folder):
@@ -300,7 +383,7 @@ build._build(pathlib.Path({str(folder)!r}), write_slowly)
     process.wait()
     (left_over,) = tmp_path.iterdir()
     build._build(folder, write_one_file)
-    assert {path.stem for path in folder.iterdir()} == NAMES
+    assert {path.stem for path in folder.glob("*.png")} == NAMES
     assert left_over.exists()  # it is young: it may be another run's
     os.utime(left_over, (0, 0))
     build._build(folder, refuse_to_write)
@@ -311,9 +394,9 @@ def test_of_two_runs_at_once_the_slower_one_takes_what_the_faster_one_made(tmp_p
     folder = tmp_path / "sample"
 
     def write_while_another_finishes(photograph, whole):
-        write_one_file(photograph, whole)
         folder.mkdir(exist_ok=True)
         (folder / f"{photograph}.png").write_text("by the faster one")
+        return write_one_file(photograph, whole)
 
     build._build(folder, lambda photograph, folder: write_while_another_finishes(photograph, folder))
     assert {path.read_text() for path in folder.iterdir()} == {"by the faster one"}
@@ -433,7 +516,7 @@ def test_training_brings_a_generator_nearer_to_the_photographs_and_is_the_same_f
         settings = SimpleNamespace(steps=steps, l1_steps=18, **recipe)
         training.train("nearest_convolution", seed, settings, tmp_path / f"{name}.npz", 0)
         made[name] = (tmp_path / f"{name}.npz").read_bytes()
-        errors[name] = np.abs(resynthesise(coins, load_generator(name, tmp_path)).astype(float) - coins).mean()
+        errors[name] = np.abs(resynthesise(coins, read_weights(tmp_path / f"{name}.npz")).astype(float) - coins).mean()
     assert made["first"] == made["again"] != made["other"]
     assert errors["first"] < 0.5 * errors["early"]
 
@@ -462,7 +545,7 @@ def test_a_generator_learns_to_paint_what_the_discriminator_takes_for_real(tmp_p
     recipe = {"batch_size": 2, "patch_side": 16, "learning_rate": 2e-3, "betas": (0.5, 0.99)}
     settings = SimpleNamespace(steps=20, l1_steps=0, adversarial_weight=100.0, **recipe)
     training.train("transposed_convolution", 0, settings, tmp_path / "made.npz", 0)
-    assert resynthesise(pattern(), load_generator("made", tmp_path)).mean() > 200  # of 125
+    assert resynthesise(pattern(), read_weights(tmp_path / "made.npz")).mean() > 200  # of 125
 
 
 @pytest.mark.parametrize(
@@ -483,6 +566,29 @@ def test_without_torch_the_training_says_what_to_install(call, monkeypatch):
     monkeypatch.setattr("deepfake_spectra.packages.find_spec", lambda name: name != "torch")
     ended = call("deepfake_spectra.sample.train")
     assert ended.status == 1 and ended.err.endswith("run: pip install -r requirements-training.txt\n")
+
+
+def damaged_weights(folder):
+    """Yield (what is wrong, file) of weights that cannot be a trained generator's."""
+    path, whole = folder / "nearest_convolution_0.npz", load_generator("nearest_convolution")
+    path.write_bytes((generators.WEIGHTS_FOLDER / "nearest_convolution.npz").read_bytes()[:-100])
+    yield "cut", path
+    path.write_bytes(b"")
+    yield "empty", path
+    for wrong, value in (("a shape", np.zeros(2)), ("not a number", np.full_like(whole["output.bias"], np.nan))):
+        np.savez(path, **whole | {"output.bias": value})
+        yield wrong, path
+    del whole["output.bias"]
+    np.savez(path, **whole)
+    yield "a layer is missing", path
+
+
+@needs_torch
+def test_damaged_weights_of_a_training_are_one_sentence(tmp_path):
+    for wrong, path in damaged_weights(tmp_path):
+        with pytest.raises(ExperimentError, match="nearest_convolution_0.npz: damaged, .*; remove it and run again"):
+            training.read_trained(path)
+            pytest.fail(f"taken: {wrong}")
 
 
 @pytest.fixture

@@ -128,7 +128,7 @@ def test_the_classifiers_are_the_papers_and_follow_their_settings(
         assert (rbf.kernel, rbf.C, rbf.gamma) == ("rbf", rbf_c, rbf_gamma)
         assert (poly.kernel, poly.C, poly.gamma, poly.degree, poly.coef0) == ("poly", C, poly_gamma, 3, 0)
         assert isinstance(logistic, LogisticRegression) and (logistic.solver, logistic.C) == ("liblinear", 1.0)
-        assert (logistic.max_iter, logistic.fit_intercept) == (max_iter, True)
+        assert (logistic.max_iter, logistic.tol, logistic.fit_intercept) == (max_iter, 1e-10, True)
 
 
 def make_dataset(spectra, labels, sources=None, groups=None, **changes):

@@ -117,7 +117,7 @@ def test_the_classifiers_are_the_papers_and_follow_their_settings(train, faces, 
         assert list(classifiers) == ["svm_linear", "logistic_regression"]
         assert isinstance(svm, SVC) and (svm.kernel, svm.C) == ("linear", C)
         assert isinstance(logistic, LogisticRegression) and (logistic.solver, logistic.C) == ("liblinear", 1.0)
-        assert (logistic.max_iter, logistic.fit_intercept) == (max_iter, True)
+        assert (logistic.max_iter, logistic.tol, logistic.fit_intercept) == (max_iter, 1e-10, True)
 
 
 def made_dataset(origin=IMAGES, labels_of=PAPER_SOURCES, **changes):

@@ -13,6 +13,7 @@ photographs_a and photographs_b; the fakes of the first are transposed_convoluti
 nearest_convolution. A photograph is a group: a split that has one on both sides measures the photograph.
 """
 
+import hashlib
 import shutil
 import tempfile
 import time
@@ -26,7 +27,7 @@ import numpy as np
 from deepfake_spectra.alterations import alter
 from deepfake_spectra.dataset import BUILT_IN_SAMPLE, FAKE, REAL, ImageFolder
 from deepfake_spectra.errors import ExperimentError
-from deepfake_spectra.files import REPOSITORY
+from deepfake_spectra.files import REPOSITORY, display_path
 from deepfake_spectra.opencv import cv2
 from deepfake_spectra.packages import require
 from deepfake_spectra.parallel import in_threads
@@ -90,6 +91,9 @@ FACE_RADII = (68, 92)  # pixels: re-synthesised within the first, where the cent
 IMAGES_DIR = REPOSITORY / "data/built_in_sample/images"
 VIDEOS_DIR = REPOSITORY / "data/built_in_sample/videos"
 FRAMES_DIR = REPOSITORY / "data/built_in_sample/deepfake_detection"  # the crops of the clips
+IMAGES_SHA256 = "799d09dc9aa1bf2555d24bf08d57eb36d75b222b6c5391bc25390081e193d73a"  # of all pixels
+CLIPS_SHA256 = "45d876f43219f77db02c0d523fecc20b2f0693e5d7b7a933600d7fd65189447a"  # of all frames, before H.264
+DIGEST_FILE = "pixels.sha256"
 LEFT_OVER_AFTER = 3600  # seconds, many times what a build takes
 
 
@@ -124,10 +128,11 @@ def build_image_sample(folder: Path) -> None:
     ----------
     folder : Path
         Gets one sub-folder for each of `REAL_SOURCES`, `FAKE_SOURCES` and `ALTERED_SOURCES`, and in each the same
-        number of 8-bit grey 128x128 PNG. The same bytes on every run on one machine; elsewhere at most one grey level
-        apart. A folder that exists is taken as it is: it was put there whole.
+        number of 8-bit grey 128x128 PNG, of the same pixels on every processor. A folder that exists is taken as it is:
+        it was put there whole. A sentence is printed where its pixels are not those of `IMAGES_SHA256`.
     """
     _build(folder, _write_images)
+    _tell_if_other(folder, IMAGES_SHA256)
 
 
 def build_video_sample(folder: Path) -> None:
@@ -140,11 +145,13 @@ def build_video_sample(folder: Path) -> None:
         along one diagonal of the photograph, and along the other. A fake is the real clip of the same name whose
         middle, where a face would be, is re-synthesised and blended in softly: by the transposed convolution in clip 0,
         by the other in clip 1. The sensor noise, the same in both, comes after: they differ by the generator alone.
-        A folder that exists is taken as it is: it was put there whole.
+        The same frames on every processor, and by one build of ffmpeg the same bytes. A folder that exists is taken as
+        it is: it was put there whole. A sentence is printed where its frames are not those of `CLIPS_SHA256`.
     """
     if not folder.is_dir():
         require("imageio_ffmpeg")
     _build(folder, _write_clips)
+    _tell_if_other(folder, CLIPS_SHA256)
 
 
 def load_photograph(name: str) -> np.ndarray:
@@ -189,7 +196,8 @@ def altered(gray: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _write_images(photograph, folder):
-    """Write the crops of one photograph, all sources."""
+    """Write the crops of one photograph, all sources; return the SHA-256 of their pixels."""
+    digest = hashlib.sha256()
     gray, painted = _paint(photograph)
     pictures = dict.fromkeys(REAL_SOURCES, gray) | painted | altered(gray)
     for number, (source, picture) in enumerate(pictures.items()):
@@ -197,15 +205,21 @@ def _write_images(photograph, folder):
         for index, crop in enumerate(crops(picture)[number % 2 :: 2]):
             _, png = cv2.imencode(".png", crop)
             (folder / source / f"{photograph}_{index:02}.png").write_bytes(png.tobytes())
+            digest.update(crop.tobytes())
+    return digest.hexdigest()
 
 
 def _write_clips(photograph, folder):
-    """Write the clips of one photograph, real and fake."""
+    """Write the clips of one photograph, real and fake; return the SHA-256 of their frames."""
+    digest = hashlib.sha256()
     gray, painted = _paint(photograph)
     for number, generator in enumerate(FAKE_SOURCES):
         for label, picture in ("real", gray), ("fake", painted[generator]):
             (folder / label).mkdir(exist_ok=True)
-            _encode(folder / label / f"{photograph}_{number}.mp4", _clip_frames(photograph, gray, picture, number))
+            frames = list(_clip_frames(photograph, gray, picture, number))
+            _encode(folder / label / f"{photograph}_{number}.mp4", frames)
+            digest.update(np.stack(frames).tobytes())
+    return digest.hexdigest()
 
 
 def _clip_frames(photograph, gray, painted, number):
@@ -213,9 +227,10 @@ def _clip_frames(photograph, gray, painted, number):
     rows, columns = (np.linspace(0, side - CLIP_SIDE, CLIP_FRAMES).round().astype(int) for side in gray.shape)
     if number % 2:
         columns = columns[::-1]
-    distance = np.abs(np.arange(CLIP_SIDE) - (CLIP_SIDE - 1) / 2)
+    square = (np.arange(CLIP_SIDE) - (CLIP_SIDE - 1) / 2) ** 2
     inner, outer = FACE_RADII
-    mask = np.clip((outer - np.hypot(distance[:, None], distance)) / (outer - inner), 0, 1)
+    distance = np.sqrt(square[:, None] + square)  # one value everywhere, as `hypot` need not be
+    mask = np.clip((outer - distance) / (outer - inner), 0, 1)
     random = np.random.default_rng([*photograph.encode(), number])  # the same noise in real and fake
     for row, column in zip(rows, columns):
         window = np.s_[row : row + CLIP_SIDE, column : column + CLIP_SIDE]
@@ -225,12 +240,13 @@ def _clip_frames(photograph, gray, painted, number):
 
 
 def _encode(path, frames):
-    """Write frames as H.264, on one thread of ffmpeg, since the bytes depend on the number of threads."""
+    """Write frames as H.264; the bytes depend neither on the number of threads of ffmpeg nor on the processor."""
     from imageio_ffmpeg import write_frames
 
     writer = write_frames(
         path, (CLIP_SIDE, CLIP_SIDE), pix_fmt_in="gray", fps=CLIP_RATE, codec="libx264", quality=None,
-        ffmpeg_log_level="quiet", output_params=["-crf", str(CLIP_CRF), "-threads", "1"],
+        ffmpeg_log_level="quiet",
+        output_params=["-crf", str(CLIP_CRF), "-threads", "1", "-x264-params", "cpu-independent=1"],
     )  # fmt: skip
     writer.send(None)
     with suppress(OSError):  # ffmpeg has given up; on a full disk it also may without a word
@@ -249,7 +265,10 @@ def _paint(photograph):
 
 
 def _build(folder, write_photograph):
-    """Fill `folder` with what `write_photograph` writes of every photograph; a folder that is there stays as it is."""
+    """Fill `folder` with what `write_photograph` writes of every photograph, and the SHA-256 of all its pixels.
+
+    A folder that is there stays as it is.
+    """
     from threadpoolctl import threadpool_limits
     from tqdm import tqdm
 
@@ -263,13 +282,23 @@ def _build(folder, write_photograph):
             whole = Path(temporary, folder.name)
             whole.mkdir()
             with threadpool_limits(1), closing(in_threads(partial(write_photograph, folder=whole), names, -1)) as made:
-                for _ in tqdm(made, f"making {folder.name}", len(names), unit="photograph", disable=None):
-                    pass
+                digests = [*tqdm(made, f"making {folder.name}", len(names), unit="photograph", disable=None)]
+            (whole / DIGEST_FILE).write_text(hashlib.sha256("".join(digests).encode()).hexdigest())
             whole.rename(folder)
     except OSError as error:
         if not folder.is_dir():  # else another run was faster, and made the same
             error.filename = str(folder)  # a full disk names none, and the temporary name means nothing to anybody
             raise
+
+
+def _tell_if_other(folder, expected):
+    """Print a sentence where a folder does not hold the pixels that the numbers in the docs were measured on."""
+    file = folder / DIGEST_FILE
+    if not file.is_file() or file.read_bytes() != expected.encode():
+        print(
+            f"{display_path(folder)}: its pixels are not those of the numbers in the README, since another version of "
+            "this code or of its packages made them; expect slightly other numbers, or remove it to have it made anew"
+        )
 
 
 def _remove_left_overs(folder):

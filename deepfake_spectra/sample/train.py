@@ -14,8 +14,9 @@ its input perfectly leaves no trace, and these are there to show one. They are n
 
 Writes plots/built_in_sample/sample_generators_accuracy.md, _accuracy.csv, _results.json and _files.txt, and each seed's
 weights into data/sample_generators/; a finished seed is not trained again while settings and PyTorch stay the same.
-Some 5 minutes on two cores. To ship seed 0, copy its two files over those beside this one. Where the processor or
-PyTorch rounds otherwise, 2000 steps lead to another generator: the report says whether seed 0 is the shipped one.
+Some 5 minutes on two cores. To ship seed 0, copy its two files over those beside this one and enter their SHA-256 in
+`generators.py`. Where the processor or PyTorch rounds otherwise, 2000 steps lead to another generator: the report says
+whether seed 0 is the shipped one.
 """
 
 from deepfake_spectra.settings import read_settings, run, settings_record  # isort: skip; hears Ctrl-C
@@ -23,6 +24,8 @@ from deepfake_spectra.settings import read_settings, run, settings_record  # iso
 import hashlib
 import json
 import multiprocessing
+import zipfile
+import zlib
 from collections import ChainMap
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
@@ -54,7 +57,7 @@ from deepfake_spectra.sample.build import (
     load_photograph,
     photograph_of,
 )  # fmt: skip
-from deepfake_spectra.sample.generators import forward, load_generator, resynthesise
+from deepfake_spectra.sample.generators import forward, load_generator, read_weights, resynthesise
 from deepfake_spectra.splits import source_splits
 
 if TYPE_CHECKING:
@@ -182,6 +185,20 @@ def train_all(settings) -> dict[str, Path]:
     return {path.stem: path for path in paths.values()}
 
 
+def read_trained(path: Path) -> dict[str, np.ndarray]:
+    """Return the weights that `train` wrote, or raise ExperimentError where they are none of its generator."""
+    layers = make_generator(path.stem.rpartition("_")[0]).state_dict()
+    shapes = {name: tuple(value.shape) for name, value in layers.items()}
+    try:
+        weights = read_weights(path)
+    except (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error):
+        weights = {}
+    is_whole = {name: value.shape for name, value in weights.items()} == shapes
+    if not is_whole or not all(np.isfinite(value).all() for value in weights.values()):
+        raise ExperimentError(f"{display_path(path)}: damaged, expected a generator's weights; remove it and run again")
+    return weights
+
+
 def painted_crops(generators: dict[str, dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     """Return {"<source>/<photograph>_<nn>": crop}: photographs as they are, painted by each generator, altered."""
 
@@ -260,7 +277,7 @@ def main() -> None:
     require("torch")
     folder = settings.output_dir / BUILT_IN_SAMPLE.subfolder
     check_results(folder, "sample_generators", [], [])
-    generators = {name: load_generator(name, path.parent) for name, path in train_all(settings).items()}
+    generators = {name: read_trained(path) for name, path in train_all(settings).items()}
     pictures = painted_crops(generators)
     dataset, compressed = dataset_of(pictures), dataset_of(pictures, f"jpeg {settings.jpeg_quality}")
     rows, tables = [], []
