@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from deepfake_spectra.errors import UsageError
+from deepfake_spectra.errors import UnreadableImage, UsageError
 from deepfake_spectra.opencv import cv2
 
 
@@ -21,9 +21,9 @@ def alter(gray: np.ndarray, steps: str) -> np.ndarray:
     ----------
     gray : ndarray, (height, width) uint8
     steps : str
-        Joined by " + "; "" for none. `crop WxH` cuts out the middle (no larger than the image), `resize WxH` scales
-        by area when smaller and bicubically when larger, `jpeg Q` stores at libjpeg quality Q and reads back,
-        `blur S` convolves with a Gaussian of S pixels.
+        Joined by " + "; "" for none. `crop WxH` cuts out the middle, `resize WxH` scales by area when smaller and
+        bicubically when larger, `jpeg Q` stores at libjpeg quality Q and reads back, `blur S` convolves with a
+        Gaussian of S pixels.
 
     Returns
     -------
@@ -33,16 +33,18 @@ def alter(gray: np.ndarray, steps: str) -> np.ndarray:
     ------
     UsageError
         Something else.
+    UnreadableImage
+        The image is smaller than a crop of it.
     """
-    for step, value in parse_steps(steps):
+    for step, value in parse_steps(steps) if steps else ():
         gray = step(gray, value)
     return gray
 
 
 def parse_steps(steps: str) -> list[tuple[Callable, str]]:
-    """Return [(function, value)] of the steps of `alter`, or raise UsageError for one that it does not know."""
+    """Return [(function, value)] of the steps of `alter`, or raise UsageError for one that is empty or unknown."""
     parsed = []
-    for text in filter(None, steps.split(" + ")):
+    for text in steps.split(" + "):
         name, _, value = text.partition(" ")
         function, form = _STEPS.get(name, (None, ""))
         if not function or not re.fullmatch(form, value):
@@ -54,7 +56,9 @@ def parse_steps(steps: str) -> list[tuple[Callable, str]]:
 
 def _crop(gray, size):
     """Cut the middle out; "104x128" is 104 wide."""
-    width, height = (min(side, most) for side, most in zip(map(int, size.split("x")), reversed(gray.shape)))
+    width, height = map(int, size.split("x"))
+    if width > gray.shape[1] or height > gray.shape[0]:
+        raise UnreadableImage(f"{gray.shape[1]}x{gray.shape[0]}: smaller than the crop of {size}")
     top, left = (gray.shape[0] - height) // 2, (gray.shape[1] - width) // 2
     return gray[top : top + height, left : left + width]
 
@@ -88,8 +92,7 @@ _STEPS = {  # name: function, form of its value
 
 def altered_shape(shape: tuple[int, int], steps: str) -> tuple[int, int]:
     """Return the (height, width) that `alter` gives an image of this shape."""
-    for step, value in parse_steps(steps):
+    for step, value in parse_steps(steps) if steps else ():
         if step in (_crop, _resize):
-            size = tuple(map(int, reversed(value.split("x"))))
-            shape = tuple(map(min, size, shape)) if step is _crop else size
+            shape = tuple(map(int, reversed(value.split("x"))))
     return shape

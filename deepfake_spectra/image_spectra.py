@@ -118,7 +118,8 @@ def load_spectra(
     KeyboardInterrupt
         With a word on what is kept; finished spectra are written before it leaves.
     """
-    parse_steps(feature.alteration)  # a wrong one is the user's mistake, not that of every image
+    if feature.alteration:
+        parse_steps(feature.alteration)  # a wrong one is the user's mistake, not that of every image
     labels = images.labels_of_sources
     draws, not_images = _draw_files(images.path, labels, seed)
     _refuse_too_many(not_images, sum(map(len, draws.values())) + len(not_images), max_unreadable)
@@ -155,7 +156,8 @@ def measure_spectrum(gray: np.ndarray, feature: Feature) -> np.ndarray:
     Raises
     ------
     UnreadableImage
-        What is left of the image after alteration and crop is blank, too small, or too wide for the convention.
+        The image is smaller than a crop of it; what is left after alteration and crop is blank, too small, or too wide
+        for the convention.
     """
     part = alter(gray, feature.alteration)
     if feature.crop == "centre_third":

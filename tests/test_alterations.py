@@ -10,8 +10,8 @@ import pytest
 from pictures import by_pillow, picture
 from PIL import Image
 
-from deepfake_spectra.alterations import alter, altered_shape
-from deepfake_spectra.errors import UsageError
+from deepfake_spectra.alterations import alter, altered_shape, parse_steps
+from deepfake_spectra.errors import UnreadableImage, UsageError
 from deepfake_spectra.files import REPOSITORY
 
 GRAY = picture(shape=(218, 178), blur=0.5)
@@ -42,13 +42,19 @@ def cubic_weights(n_in, n_out):
     [
         ("4x3", slice(2, 5), slice(2, 6)),  # of 9 columns 2 go on the left, 3 on the right
         ("3x4", slice(1, 5), slice(3, 6)),
-        ("1000x2", slice(2, 4), slice(None)),  # no larger than the image
+        ("9x2", slice(2, 4), slice(None)),
         ("9x7", slice(None), slice(None)),
     ],
 )
 def test_a_crop_is_the_middle_and_its_width_comes_first(crop, rows, columns):
     gray = np.arange(63, dtype=np.uint8).reshape(7, 9)
     np.testing.assert_array_equal(alter(gray, f"crop {crop}"), gray[rows, columns])
+
+
+@pytest.mark.parametrize("crop", ["10x7", "9x8", "1000x2", "3x3 + crop 4x2"])
+def test_a_crop_larger_than_the_image_is_refused_with_both_sizes(crop):
+    with pytest.raises(UnreadableImage, match=r"^(9x7|3x3): smaller than the crop of \d+x\d+$"):
+        alter(np.zeros((7, 9), np.uint8), f"crop {crop}")
 
 
 @pytest.mark.parametrize(
@@ -86,7 +92,7 @@ def test_steps_are_done_in_their_order_and_no_step_changes_nothing():
 
 
 @pytest.mark.parametrize(
-    "steps", ["", "crop 100x300", "resize 300x100 + crop 200x200", "jpeg 50", "crop 50x60 + blur 1 + resize 70x80"]
+    "steps", ["", "crop 100x200", "resize 300x100 + crop 200x90", "jpeg 50", "crop 50x60 + blur 1 + resize 70x80"]
 )
 def test_the_altered_shape_is_told_without_an_image(steps):
     assert altered_shape(GRAY.shape, steps) == alter(GRAY, steps).shape
@@ -97,9 +103,10 @@ def test_the_altered_shape_is_told_without_an_image(steps):
     [
         "sharpen 1", "jpeg", "jpeg 0", "jpeg 101", "crop 10", "crop 0x5", "blur 0", "blur 0.0", "blur x", "blur 100",
         "resize 10000x9", "jpeg 50+blur 1", "jpeg 50 + sharpen 1", "jpeg 50 +",
+        " + ", "jpeg 50 + ", " + jpeg 50", "jpeg 50 +  + blur 1", " ",
     ],
 )  # fmt: skip
-def test_an_unknown_step_is_refused_by_name_with_those_that_are_known(steps):
+def test_an_unknown_or_empty_step_is_refused_by_name_with_those_that_are_known(steps):
     with pytest.raises(UsageError, match="^unknown alteration '.*'; known are the likes of 'crop 104x128', 'resize"):
         alter(GRAY, steps)
 
@@ -120,3 +127,8 @@ for steps in ("resize 600x700", "resize 90x90", "jpeg 50", "blur 0.5"):
         for generation in ("sse42", "avx2", "avx512")
     }  # fmt: skip
     assert len(made) == 1
+
+
+def test_an_alteration_that_is_asked_for_by_no_name_is_refused():
+    with pytest.raises(UsageError, match="^unknown alteration ''; known are"):
+        parse_steps("")
