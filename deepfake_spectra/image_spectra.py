@@ -156,8 +156,7 @@ def measure_spectrum(gray: np.ndarray, feature: Feature) -> np.ndarray:
     Raises
     ------
     UnreadableImage
-        The image is smaller than a crop of it; what is left after alteration and crop is blank, too small, or too wide
-        for the convention.
+        What is left of the image after alteration and crop is blank, too small, or too wide for the convention.
     """
     part = alter(gray, feature.alteration)
     if feature.crop == "centre_third":

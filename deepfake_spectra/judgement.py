@@ -10,7 +10,16 @@ from deepfake_spectra.dataset import BUILT_IN_SAMPLE, CLASS_NAMES, FAKE, REAL
 from deepfake_spectra.detector import FakeDetector
 from deepfake_spectra.errors import NoCrops, UnreadableImage
 from deepfake_spectra.face_crops import VIDEO_ENDINGS, Frame, face_crops, sampled_frames
-from deepfake_spectra.image_files import REMARKS, decode_gray, list_images, looks_like_image, read_gray, visible_files
+from deepfake_spectra.image_files import (
+    REMARKS,
+    decode_gray,
+    list_images,
+    looks_like_image,
+    read_colour,
+    read_gray,
+    unread_kind,
+    visible_files,
+)
 from deepfake_spectra.opencv import cv2
 from deepfake_spectra.video_crops import CropOptions
 
@@ -82,8 +91,7 @@ def _judge_image(path, detector, face_options):
     gray, header, remarks, _ = read_gray(path)
     fields = {}
     if face_options:
-        colour = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
-        frames = [Frame(0, 0.0, colour)]
+        frames = [Frame(0, 0.0, read_colour(path))]
         (crop,) = face_crops(frames, face_options.face_detector, face_options.face_margin)
         gray = _through_png(crop.image).gray
         header = header.copy()
@@ -169,6 +177,8 @@ def _named_file(path):
     """Return a file that was named itself: whatever is wrong with it is to be said."""
     if not path.is_file():
         return File(path, "", "not a file" if path.exists() else "no such file or folder")
+    if reason := unread_kind(path):
+        return File(path, "image", reason)
     if looks_like_image(path):
         return File(path, "image")
     if path.suffix.lower() in VIDEO_ENDINGS:

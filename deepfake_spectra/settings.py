@@ -26,6 +26,7 @@ from deepfake_spectra.console import Console
 from deepfake_spectra.errors import ExperimentError, UsageError
 from deepfake_spectra.files import REPOSITORY, printable, repository_path
 from deepfake_spectra.packages import REQUIRED, require, requirements_of
+from deepfake_spectra.stderr import libraries_silent
 
 
 def _from_to(low, high):
@@ -161,6 +162,7 @@ def settings_record(settings: types.SimpleNamespace) -> dict:
     return {name.upper(): plain(value) for name, value in vars(settings).items()}
 
 
+@libraries_silent()
 def run(main: Callable[[], int | None]) -> None:
     """Call `main` and exit, with one sentence on stderr if it did not end well.
 

@@ -277,7 +277,7 @@ WRONG_FILES = [
     (with_array("groups", lambda array: 0 * array), "too few to hold some out"),
     (with_array("sources", with_value(3)), "sources holds an impossible value"),
     (with_array("sources", with_value(-1)), "sources holds an impossible value"),
-    (with_array("format", with_value(5)), "format holds an impossible value"),
+    (with_array("format", with_value(7)), "format holds an impossible value"),
     (with_array("subsampling", with_value(-1)), "subsampling holds an impossible value"),
     (with_array("width", with_value(0)), "width holds an impossible value"),
     (with_array("height", with_value(2**40)), "height holds an impossible value"),

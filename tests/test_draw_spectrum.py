@@ -1,7 +1,9 @@
 """Each image gives one figure of its own; what cannot be drawn is named, and the rest is drawn."""
 
+import struct
 import subprocess
 import sys
+import zlib
 
 import matplotlib.image
 import numpy as np
@@ -88,9 +90,9 @@ def test_what_cannot_be_drawn_is_named_in_a_sentence_and_the_rest_is_drawn(draw,
     (tmp_path / "empty.png").touch()
     write(tmp_path / "small.png", noise(8, 40))
     write(tmp_path / "blank\n.png", np.full((16, 16), 7, np.uint8))
-    reasons = {"cut short.png": "cut short or damaged PNG", "text.jpg": "damaged header", "empty.png": "empty file",
+    reasons = {"cut short.png": "cut short or damaged PNG", "text.jpg": "not an image", "empty.png": "empty file",
                "small.png": "40x8", "blank\\n.png": "blank: every pixel is 7", "missing.png": "No such file",
-               ".": "Is a directory"}  # fmt: skip
+               ".": "not a regular file"}  # fmt: skip
     done = draw(*(name.replace("\\n", "\n") for name in reasons), "whole.png")
     assert done.status == 1
     for sentence, (name, reason) in zip(done.err.splitlines(), reasons.items(), strict=True):
@@ -129,3 +131,17 @@ def test_highest_frequencies_keep_what_lies_beyond_the_cut_and_nothing_else(shap
     np.testing.assert_allclose(highest_frequencies(100 + 20 * low + 5 * high, cut_off), 5 * high, atol=1e-10)
     gray = noise(*shape)
     np.testing.assert_allclose(highest_frequencies(gray, 0), gray, atol=1e-10)
+
+
+def test_what_libpng_prints_of_a_chunk_that_does_no_harm_does_not_reach_the_terminal(clone, tmp_path):
+    whole = by_opencv(noise(16, 20))
+    chunk = b"tIME" + bytes([0, 1, 77, 1, 1, 1, 1])  # a month 77
+    content = whole[:33] + struct.pack(">I", 7) + chunk + struct.pack(">I", zlib.crc32(chunk)) + whole[33:]
+    (tmp_path / "odd.png").write_bytes(content)
+    program = "import sys, cv2; cv2.imread(sys.argv[1])"
+    said = subprocess.run([sys.executable, "-c", program, tmp_path / "odd.png"], capture_output=True).stderr
+    assert said.startswith(b"libpng warning")
+    command = [sys.executable, clone / "draw_spectrum.py", "--output-dir", "drawn", "odd.png", "missing.png"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, "draw_spectrum.py: missing.png: No such file or directory; not drawn\n")
+    assert len(figures(tmp_path)) == 1
