@@ -35,6 +35,8 @@ Convention = Literal["published", "published_2019", "centred"]
 Unit = Literal["pixel", "cycles/pixel"]
 
 EPSILON = 1e-8  # the authors', added to the complex DFT: it bounds the logarithm where a frequency is empty
+LARGE_IMAGE = 2**22  # pixels
+LONG_SPECTRUM = 2048  # values
 SMALLEST_SIDE = 9  # pixels; below it a ring holds too few frequencies to be an average
 
 
@@ -76,7 +78,7 @@ def radial_spectrum(gray: np.ndarray, convention: Convention = "published", dtyp
         raise ValueError(f"expected a real grey image (height, width), got {gray.dtype} of shape {gray.shape}")
     if gray.dtype.kind == "f" and not np.isfinite(gray).all():
         raise ValueError("the image holds values that are not finite")
-    rings = _folded_rings(gray.shape, convention)
+    rings = _rings(gray.shape, convention)
     if np.dtype(dtype) == np.float32:  # four float32 powers multiplied would overflow: add their logarithms
         log_power = _fold(np.log(_half_plane_power(gray.astype(np.float32))), rings, np.add)
     else:
@@ -192,7 +194,11 @@ def resample_spectrum(spectra: np.ndarray, n_bins: int) -> np.ndarray:
     """
     spectra = np.asarray(spectra, dtype=np.float64)
     length = spectra.shape[-1]
-    return spectra if length == n_bins >= 4 else spectra @ _spline_matrix(length, n_bins)
+    if length == n_bins >= 4:
+        return spectra
+    if length > LONG_SPECTRUM:  # whose matrix would take gigabytes
+        return _spline(spectra.T, n_bins).T
+    return spectra @ _spline_matrix(length, n_bins)
 
 
 def original_lengths(spectra: np.ndarray) -> np.ndarray:
@@ -250,9 +256,13 @@ class _Rings(NamedTuple):
     weights: np.ndarray | None  # (n_rows, n_columns) 1/2 for each axis without the other; None where all are 1
 
 
-@lru_cache(maxsize=64)
+def _rings(shape, convention):
+    """Return the rings of an image shape, computed once; of large ones, 2 bytes a pixel, the last two are kept."""
+    return (_common_rings if np.prod(shape) <= LARGE_IMAGE else _large_rings)(shape, convention)
+
+
 def _folded_rings(shape, convention):
-    """Compute the rings of one image shape, once."""
+    """Compute the rings of one image shape."""
     _check(shape, convention)
     axes = [_mirror_pairs(side, shift) for side, shift in zip(shape, _centre_to_dc(shape, convention))]
     (rows, mirrored_rows, row_weights), (columns, mirrored_columns, column_weights) = axes
@@ -261,6 +271,9 @@ def _folded_rings(shape, convention):
     counts = np.bincount(bins, 4 * weights.ravel())
     column_offset = int(mirrored_columns[0] != columns[0])
     return _Rings(rows, mirrored_rows, column_offset, bins, counts, None if np.all(weights == 1) else weights)
+
+
+_common_rings, _large_rings = lru_cache(maxsize=64)(_folded_rings), lru_cache(maxsize=2)(_folded_rings)
 
 
 def _mirror_pairs(side, shift):
@@ -338,9 +351,15 @@ def _check(shape, convention):
 @lru_cache(maxsize=512)
 def _spline_matrix(length, n_bins):
     """Return the (length, n_bins) matrix that the cubic resampling multiplies by."""
+    return _spline(np.eye(length), n_bins).T
+
+
+def _spline(spectra, n_bins):
+    """Return spectra (length, ...) resampled along their first axis."""
     from scipy.interpolate import CubicSpline  # 0.2 s to load, and many a run needs no resampling
 
+    length = len(spectra)
     if length < 4 or n_bins < 2:
         raise ValueError(f"cannot resample {length} values to {n_bins}: needs at least 4 in and 2 out")
     old, new = np.linspace(0, n_bins, length), np.linspace(0, n_bins, n_bins)
-    return CubicSpline(old, np.eye(length), bc_type="not-a-knot")(new).T
+    return CubicSpline(old, spectra, bc_type="not-a-knot")(new)

@@ -1,5 +1,6 @@
 """The spectrum agrees with a plain sum over the plane, and with what is known of images made from formulas."""
 
+import tracemalloc
 from math import hypot, isqrt, log
 
 import numpy as np
@@ -326,13 +327,31 @@ def test_spectrum_is_finite_however_faint_or_bright_the_image(convention, amplit
     assert np.isfinite(radial_spectrum(random_image((16, 17)) * amplitude, convention)).all()
 
 
-@pytest.mark.parametrize("length, n_bins", [(722, 300), (139, 80), (88, 80), (70, 300), (210, 300), (4, 9), (9, 2)])
+@pytest.mark.parametrize(
+    "length, n_bins", [(722, 300), (139, 80), (88, 80), (70, 300), (210, 300), (4, 9), (9, 2), (2049, 99)]
+)
 def test_resampling_is_scipys_not_a_knot_spline(length, n_bins):
     spectra = np.random.default_rng(2).normal(size=(2, 3, length))
     spline = CubicSpline(np.linspace(0, n_bins, length), spectra, axis=-1, bc_type="not-a-knot")
     resampled = resample_spectrum(spectra, n_bins)
     np.testing.assert_allclose(resampled, spline(np.linspace(0, n_bins, n_bins)), rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(resampled[..., [0, -1]], spectra[..., [0, -1]], rtol=1e-12)
+
+
+def test_resampling_the_spectrum_of_a_panorama_takes_little_memory():
+    spectrum = np.random.default_rng(2).normal(size=30_000)  # of 60000x1000
+    tracemalloc.start()
+    assert len(resample_spectrum(spectrum, 300)) == 300
+    assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    tracemalloc.stop()
+
+
+def test_the_rings_of_large_images_do_not_add_up():
+    tracemalloc.start()
+    for width in range(2100, 2106):
+        radial_spectrum(random_image((2100, width)), dtype=np.float32)
+    assert tracemalloc.get_traced_memory()[0] < 30_000_000  # one takes 9 million bytes
+    tracemalloc.stop()
 
 
 def test_resampling_to_its_own_length_changes_nothing():
