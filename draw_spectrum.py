@@ -20,7 +20,7 @@ import scipy
 from deepfake_spectra.dataset import Feature
 from deepfake_spectra.errors import UnreadableImage
 from deepfake_spectra.files import FIGURE_MARK, check_outputs, display_path, figure_name, figure_title, printable
-from deepfake_spectra.image_files import read_gray
+from deepfake_spectra.image_files import REMARKS, read_gray
 from deepfake_spectra.image_spectra import measure_spectrum
 from radial_spectrum import Convention, log_power_plane
 
@@ -33,7 +33,7 @@ def draw_image(path, figure_path, settings):
     """Write the figure of one image."""
     from deepfake_spectra.plots import image_figure  # matplotlib takes half a second, which --help need not wait for
 
-    gray = read_gray(path).gray
+    gray = read_and_warn(path)
     spectrum = measure_spectrum(gray, Feature(settings.convention))
     image_figure(
         figure_path,
@@ -45,6 +45,14 @@ def draw_image(path, figure_path, settings):
         settings.cut_off,
         f"{figure_title(path)}, {gray.shape[1]} × {gray.shape[0]} pixels",
     )
+
+
+def read_and_warn(path):
+    """Return a grey image, and say so on stderr if parts of it are damaged."""
+    image = read_gray(path)
+    if "damaged" in image.remarks:
+        print(f"{Path(sys.argv[0]).name}: {printable(str(path))}: {REMARKS['damaged']}", file=sys.stderr)
+    return image.gray
 
 
 def highest_frequencies(gray, cut_off):

@@ -22,7 +22,7 @@ from deepfake_spectra.detector import FakeDetector
 from deepfake_spectra.detector_file import new_judge, read_judge, save_judge
 from deepfake_spectra.files import from_cell
 from deepfake_spectra.image_spectra import load_spectra
-from deepfake_spectra.judgement import File, judge
+from deepfake_spectra.judgement import File, judge, list_files
 from deepfake_spectra.sample.build import FAKE_SOURCES, REAL_SOURCES, photograph_of, sample_images
 from deepfake_spectra.video_crops import CropOptions, extract_videos
 from deepfake_spectra.video_frames import find_frames, load_frames
@@ -550,3 +550,12 @@ def test_help_answers_before_scikit_learn_is_loaded(clone):
     code = "import sys, detect_fakes; print([name for name in ('sklearn', 'matplotlib') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=clone, capture_output=True, text=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_an_image_of_a_kind_that_is_not_read_is_named_in_its_folder_and_alone(tmp_path):
+    (tmp_path / "a.jxl").write_bytes(b"\xff\x0a")
+    (tmp_path / "b.dng").write_bytes(by_pillow(colour_picture(), "TIFF"))
+    (tmp_path / "notes.txt").touch()
+    in_folder, alone = list_files([tmp_path]), list_files([tmp_path / "a.jxl", tmp_path / "b.dng"])
+    assert in_folder == alone
+    assert [file.error.partition(",")[0] for file in alone] == ["JXL: expected JPEG", "DNG: expected JPEG"]

@@ -133,6 +133,14 @@ def test_highest_frequencies_keep_what_lies_beyond_the_cut_and_nothing_else(shap
     np.testing.assert_allclose(highest_frequencies(gray, 0), gray, atol=1e-10)
 
 
+def test_a_damaged_image_is_drawn_and_said_to_be_damaged(draw, tmp_path, monkeypatch):
+    monkeypatch.setattr(plots, "image_figure", lambda path, *others: None)
+    (tmp_path / "odd.jpg").write_bytes(by_opencv(noise(16, 20), ".jpg")[:-2] + bytes(range(99)) + b"\xff\xd9")
+    done = draw("odd.jpg")
+    assert (done.status, done.err.count("\n")) == (0, 1)
+    assert done.err.startswith("draw_spectrum.py: odd.jpg: damaged: a strict reader")
+
+
 def test_what_libpng_prints_of_a_chunk_that_does_no_harm_does_not_reach_the_terminal(clone, tmp_path):
     whole = by_opencv(noise(16, 20))
     chunk = b"tIME" + bytes([0, 1, 77, 1, 1, 1, 1])  # a month 77
@@ -143,5 +151,8 @@ def test_what_libpng_prints_of_a_chunk_that_does_no_harm_does_not_reach_the_term
     assert said.startswith(b"libpng warning")
     command = [sys.executable, clone / "draw_spectrum.py", "--output-dir", "drawn", "odd.png", "missing.png"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (1, "draw_spectrum.py: missing.png: No such file or directory; not drawn\n")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "draw_spectrum.py: missing.png: No such file or directory; not drawn\n",
+    )
     assert len(figures(tmp_path)) == 1
