@@ -214,14 +214,14 @@ def face_square(face: Face, margin: float, shape: tuple[int, ...]) -> tuple[int,
 def _count_stored_frames(path):
     """Return the number of frames in a file from its compressed packets: takes milliseconds, and headers may err."""
     video = _open_video(path, cv2.CAP_PROP_FORMAT, -1)
-    n_stored, last = 0, 0.0
+    n_stored = last = 0
     while video.grab():
         n_stored += 1
-        last = max(last, video.get(cv2.CAP_PROP_POS_MSEC) / 1000)
-    stated, rate = video.get(cv2.CAP_PROP_FRAME_COUNT), video.get(cv2.CAP_PROP_FPS)
+        last = max(last, video.get(cv2.CAP_PROP_PTS))  # counted in frames, from where the file's clock starts
+    stated = video.get(cv2.CAP_PROP_FRAME_COUNT)
     if n_stored == 0:
         raise NoCrops("no frames")
-    if max(n_stored, last * rate + 1) < COMPLETE_FROM * stated:
+    if max(n_stored, last + 1) < COMPLETE_FROM * stated:
         raise NoCrops(f"truncated: breaks off after {n_stored} of {stated:.0f} frames")
     return n_stored
 

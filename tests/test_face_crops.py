@@ -131,6 +131,12 @@ def test_times_go_on_where_those_of_a_joined_clip_start_again(tmp_path):
     assert [frame.time for frame in frames] == pytest.approx(np.arange(25) / 25, abs=0.002)
 
 
+def test_a_clip_whose_clock_starts_late_is_not_taken_for_truncated(tmp_path):
+    whole = write_clip(tmp_path / "whole.mkv", stairs(10))
+    ffmpeg("-itsoffset", "3600", "-i", str(whole), "-c", "copy", str(tmp_path / "late.mkv"))
+    assert len(list(sampled_frames(tmp_path / "late.mkv", 20))) == 10
+
+
 def test_a_huge_number_of_frames_gives_each_frame_once_and_costs_nothing(tmp_path):
     path = write_clip(tmp_path / "short.mp4", stairs(7))
     assert [frame.index for frame in sampled_frames(path, 10**15)] == list(range(7))
