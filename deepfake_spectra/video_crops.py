@@ -131,6 +131,7 @@ def extract_video(video: Video, frames_dir: Path, options: CropOptions) -> dict:
     except OSError as error:
         raise NoCropsNow(error.strerror) from None
     folder, partial = frames_dir / video.folder, frames_dir / PARTIAL_NAME / video.folder
+    replaced = frames_dir / PARTIAL_NAME / "replaced" / video.folder
     frames = sampled_frames(video.path, options.frames_per_video)
     try:
         partial.mkdir(parents=True)
@@ -147,14 +148,16 @@ def extract_video(video: Video, frames_dir: Path, options: CropOptions) -> dict:
                 path.unlink()
         (partial / RECORD_NAME).write_text(json.dumps(record), encoding="utf-8")
         folder.parent.mkdir(parents=True, exist_ok=True)
-        if folder.exists():
-            shutil.rmtree(folder)
+        if folder.exists():  # out of the way in one step, so that it stays whole where it may not be replaced
+            replaced.parent.mkdir(parents=True, exist_ok=True)
+            folder.rename(replaced)
         partial.rename(folder)
     except OSError as error:
-        error.filename, error.filename2 = str(folder), None  # a full disk names none, and nobody knows `partial`
+        error.filename = str(folder)  # a full disk names none, and nobody knows `partial`
         raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(replaced, ignore_errors=True)
     return record
 
 
@@ -189,15 +192,18 @@ def _check_replaceable(folder):
     """End the run where the folder of a video is there and holds anything but crops of ours: it would be removed."""
     if not os.path.lexists(folder):
         return
-    if folder.is_symlink() or not folder.is_dir() or not (folder / RECORD_NAME).is_file():
+    is_folder = folder.is_dir() and not folder.is_symlink()
+    names = sorted(os.listdir(folder)) if is_folder else []
+    if not is_folder or (names and RECORD_NAME not in names):
         raise ExperimentError(
             f"{display_path(folder)}: is there and not of this script's making; move it away, or name another "
             "--frames-dir"
         )
-    for path in sorted(folder.iterdir()):
-        if path.name != RECORD_NAME and not re.fullmatch(r"\d{6,}\.png", path.name):
+    for name in names:
+        if name != RECORD_NAME and not re.fullmatch(r"\d{6,}\.png", name):
             raise ExperimentError(
-                f"{display_path(path)}: not of this script's making, in a folder that is to be made again; move it away"
+                f"{display_path(folder / name)}: not of this script's making, in a folder that is to be made again; "
+                "move it away"
             )
 
 

@@ -292,9 +292,7 @@ def test_broken_videos_are_named_with_the_reason_and_the_rest_goes_on(tree, clip
     assert {row.video for row in read_index(tmp_path / "frames")} == {"good.mp4"}
 
 
-def test_a_video_that_cannot_be_read_now_is_said_and_tried_again(
-    tree, tmp_path, extract, capsys, monkeypatch
-):
+def test_a_video_that_cannot_be_read_now_is_said_and_tried_again(tree, tmp_path, extract, capsys, monkeypatch):
     videos = tree("real/a.mp4", "real/b.mp4", "real/c.mp4")
     (videos / "real/gone.mp4").symlink_to(tmp_path / "on a disk that is not mounted.mp4")
     read = face_crops.sampled_frames
@@ -481,6 +479,24 @@ def test_what_is_not_ours_in_a_folder_of_crops_is_not_removed(tree, tmp_path, ex
     moved.rename(note.parent)
     assert files_in(tmp_path / "frames") == before
     extract(videos)
+
+
+def test_crops_that_may_not_be_replaced_stay_whole(tree, tmp_path, extract, monkeypatch):
+    videos = tree("real/a.mp4")
+    extract(videos)
+    os.utime(videos / "real/a.mp4")  # to be made again
+    before = contents_in(tmp_path / "frames/real")
+    rename = Path.rename
+
+    def refuse(path, target):
+        if path == tmp_path / "frames/real/videos/a.mp4":
+            raise PermissionError(13, "Permission denied", str(path), None, str(target))
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(PermissionError, match="frames/real/videos/a.mp4"):
+        extract(videos)
+    assert contents_in(tmp_path / "frames/real") == before
 
 
 @pytest.mark.parametrize("theirs", ["name,score\nalice,1\n", "", 'x"' * 100_000])
