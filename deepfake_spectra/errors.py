@@ -19,3 +19,7 @@ class UnreadableImage(Exception):
 
 class NoCrops(Exception):
     """The reason why a video or an image gives no face crop, in a few words."""
+
+
+class NoCropsNow(NoCrops):
+    """A reason that may pass, and says nothing about the file: no permission, a disk that fails, no memory."""

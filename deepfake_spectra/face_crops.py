@@ -24,13 +24,15 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from deepfake_spectra.errors import NoCrops
+from deepfake_spectra.errors import ExperimentError, NoCrops, NoCropsNow
 from deepfake_spectra.opencv import cv2
 from deepfake_spectra.packages import require
 
 Detector = Literal["centerface", "centre"]
 
-VIDEO_ENDINGS = {".mp4", ".avi", ".mov", ".mkv", ".webm"}
+VIDEO_ENDINGS = {
+    ".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".mts", ".3gp", ".wmv", ".flv", ".ogv"
+}  # fmt: skip
 
 DETECTION_SIDE = 640  # pixels, the longer side at detection: 50 ms for 1080p, 500 at full size; 220 of 220 found
 FACE_THRESHOLD = 0.5  # CenterFace's own; its scores on true faces are mostly above 0.8
@@ -42,7 +44,7 @@ class Frame(NamedTuple):
     """One frame of a video, or an image."""
 
     index: int  # from 0
-    time: float  # seconds
+    time: float  # seconds, never earlier than the frame before
     image: np.ndarray  # (height, width, 3) uint8, in OpenCV's order blue, green, red
 
 
@@ -87,26 +89,36 @@ def sampled_frames(path: Path, n_frames: int) -> Iterator[Frame]:
     Raises
     ------
     NoCrops
-        Not a video, audio only, truncated, damaged, or of a codec that OpenCV lacks.
+        Not a video, audio only, truncated, damaged, of a codec that OpenCV lacks, or of pictures of several sizes.
+    NoCropsNow
+        The file cannot be read at present.
     """
+    try:
+        yield from _decode_frames(path, n_frames)
+    except NoCrops:  # on a disk that fails, a video looks as if it were damaged
+        _read_through(path)
+        raise
+
+
+def _decode_frames(path, n_frames):
+    """Yield the frames of `sampled_frames`; whatever stops it is taken for the video's fault."""
     n_stored = _count_stored_frames(path)
-    wanted = sorted({(2 * part + 1) * n_stored // (2 * n_frames) for part in range(n_frames)})
+    n_parts = min(n_frames, n_stored)
+    wanted = {(2 * part + 1) * n_stored // (2 * n_parts) for part in range(n_parts)}
     video = _open_video(path, cv2.CAP_PROP_N_THREADS, 1)  # the caller works on several videos at once
-    rate = video.get(cv2.CAP_PROP_FPS) or math.inf
+    if len(sizes := _picture_sizes(path, video)) > 1:  # OpenCV would scale all of them to the first
+        raise NoCrops(f"pictures of {len(sizes)} sizes, {' and '.join(sizes)}; split it where the size changes")
     n_grabbed = n_yielded = 0
-    for index in wanted:  # grabbing all of them is ten times faster than seeking
-        while n_grabbed <= index and video.grab():
-            n_grabbed += 1
-        if n_grabbed <= index:
-            break
-        decoded, image = video.retrieve()
-        if decoded:
-            time = video.get(cv2.CAP_PROP_POS_MSEC) / 1000 or index / rate  # some of an AVI have no time
-            n_yielded += 1
-            yield Frame(index, time, image)
+    for index, time in enumerate(islice(_times_of_grabbed(video), max(wanted) + 1)):  # seeking takes ten times as long
+        n_grabbed += 1
+        if index in wanted:
+            decoded, image = video.retrieve()
+            if decoded:
+                n_yielded += 1
+                yield Frame(index, time, image)
     if n_yielded == 0:
         raise NoCrops(_why_unreadable(path))
-    if n_yielded < len(wanted) / 2:
+    if n_yielded < n_parts / 2:
         raise NoCrops(
             f"only {n_grabbed} of {n_stored} frames can be decoded: damaged, or trimmed without re-encoding it"
         )
@@ -158,11 +170,23 @@ def face_crops(frames: Iterable[Frame], detector: Detector = "centerface", margi
     ------
     NoCrops
         Not one face in all the frames.
+    NoCropsNow
+        Too little memory.
     """
-    if detector == "centre":
-        for frame in frames:
-            yield _cut(frame, _centre_square(frame.image.shape), None)
-        return
+    try:
+        if detector == "centre":
+            for frame in frames:
+                yield _cut(frame, _centre_square(frame.image.shape), None)
+        else:
+            yield from _crops_of_faces(frames, margin)
+    except (MemoryError, cv2.error) as error:
+        if isinstance(error, cv2.error) and error.code != cv2.Error.STS_NO_MEM:
+            raise
+        raise NoCropsNow("not enough memory") from None
+
+
+def _crops_of_faces(frames, margin):
+    """Yield the crops of `face_crops` about the faces."""
     n_frames = n_crops = 0
     seen = ((frame, next(iter(detect_faces(frame.image)), None)) for frame in frames)
     for (frame, face), window in _with_neighbours(seen, FRAMES_EACH_SIDE):
@@ -181,7 +205,7 @@ def face_square(face: Face, margin: float, shape: tuple[int, ...]) -> tuple[int,
     At the border the square is moved inside, with its size kept; only one larger than the image shrinks.
     """
     height, width = shape[:2]
-    size = min(round(max(face.width, face.height) * margin), height, width)
+    size = max(1, round(min(max(face.width, face.height) * margin, height, width)))
     x = round(face.x + (face.width - size) / 2)
     y = round(face.y + (face.height - size) / 2)
     return min(max(x, 0), width - size), min(max(y, 0), height - size), size
@@ -190,16 +214,53 @@ def face_square(face: Face, margin: float, shape: tuple[int, ...]) -> tuple[int,
 def _count_stored_frames(path):
     """Return the number of frames in a file from its compressed packets: takes milliseconds, and headers may err."""
     video = _open_video(path, cv2.CAP_PROP_FORMAT, -1)
-    n_stored, last = 0, 0.0
+    n_stored = last = 0
     while video.grab():
         n_stored += 1
-        last = max(last, video.get(cv2.CAP_PROP_POS_MSEC) / 1000)
-    stated, rate = video.get(cv2.CAP_PROP_FRAME_COUNT), video.get(cv2.CAP_PROP_FPS)
+        last = max(last, video.get(cv2.CAP_PROP_PTS))  # counted in frames, from where the file's clock starts
+    stated = video.get(cv2.CAP_PROP_FRAME_COUNT)
     if n_stored == 0:
         raise NoCrops("no frames")
-    if max(n_stored, last * rate + 1) < COMPLETE_FROM * stated:
-        raise NoCrops(f"truncated: breaks off after {n_stored / rate:.1f} of {stated / rate:.1f} s")
+    if max(n_stored, last + 1) < COMPLETE_FROM * stated:
+        raise NoCrops(f"truncated: breaks off after {n_stored} of {stated:.0f} frames")
     return n_stored
+
+
+def _times_of_grabbed(video):
+    """Grab frame by frame and yield the time of each in seconds; where a file's times start again, they go on.
+
+    Clips that were joined start again at 0, and some frames of an AVI have no time, which reads as 0, too: such a
+    frame comes one step of the rate after the last.
+    """
+    step = 1 / (video.get(cv2.CAP_PROP_FPS) or math.inf)
+    last, shift = -math.inf, 0.0
+    while video.grab():
+        stated = video.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        if stated + shift < last:
+            if stated:
+                shift = last + step - stated
+            last = last + step
+        else:
+            last = stated + shift
+        yield last
+
+
+def _picture_sizes(path, video):
+    """Return the sizes that a video's pictures have, "1920x1080"; OpenCV tells only the first."""
+    # all but VP9 change their size at a key frame only, and those are decoded in a twentieth of the time
+    which = () if int(video.get(cv2.CAP_PROP_FOURCC)) == cv2.VideoWriter.fourcc(*"VP90") else ("-skip_frame", "nokey")
+    report = _ask_ffmpeg("-noautorotate", "-threads", "1", *which, "-i", path, "-vf", "showinfo", "-f", "null", "-")
+    return list(dict.fromkeys(re.findall(r" s:(\d+x\d+) ", report)))
+
+
+def _read_through(path):
+    """Read a file to its end, where the system lets us; NoCropsNow where not."""
+    try:
+        with path.open("rb") as file:
+            while file.read(2**20):
+                pass
+    except OSError as error:
+        raise NoCropsNow(error.strerror) from None
 
 
 def _open_video(path, *options):
@@ -213,21 +274,31 @@ def _open_video(path, *options):
 
 def _why_unreadable(path):
     """Return what is wrong with a video that OpenCV does not read, by asking ffmpeg's program, which reads more."""
-    import imageio_ffmpeg
-
-    try:
-        if not path.stat().st_size:
-            return "empty file"
-        path.open("rb").close()
-    except OSError as error:
-        return error.strerror
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-i", path.absolute()]
-    report = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace").stderr
+    _read_through(path)
+    if not path.stat().st_size:
+        return "empty file"
+    report = _ask_ffmpeg("-i", path)
     if codec := re.search(r"Stream #.*: Video: (\w+)", report):
         return f"{codec[1]} video that OpenCV cannot decode; re-encode it, for example as H.264"
     if re.search(r"Stream #.*: Audio: ", report):
         return "audio only"
     return "not a video" + (", or truncated: its index is missing" if "moov atom not found" in report else "")
+
+
+def _ask_ffmpeg(*arguments):
+    """Return what ffmpeg's program says, in a session of its own: Ctrl-C is not for it to judge the video by."""
+    from imageio_ffmpeg import get_ffmpeg_exe
+
+    try:
+        program = get_ffmpeg_exe()
+    except RuntimeError as error:  # the package is there without the program; it says what to do
+        raise ExperimentError(str(error)) from None
+    words = [argument.absolute() if isinstance(argument, Path) else argument for argument in arguments]
+    done = subprocess.run(
+        [program, "-hide_banner", "-nostdin", *words],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", start_new_session=True,
+    )  # fmt: skip
+    return done.stderr
 
 
 _of_thread = threading.local()

@@ -204,6 +204,9 @@ def _add_flag(parser, name, annotation, help_text):
         options["action"] = argparse.BooleanOptionalAction
     elif typing.get_origin(kind) is typing.Literal:
         options["choices"] = typing.get_args(kind)
+        if kind is not annotation:
+            options |= {"choices": (*options["choices"], None), "type": _value_reader(str, True)}
+            options["metavar"] = f"{{{','.join(typing.get_args(kind))},none}}"
     elif typing.get_origin(kind) is tuple:
         options |= {"nargs": "*", "type": _value_reader(typing.get_args(kind)[0], False)}
         options["metavar"] = typing.get_args(kind)[0].__name__.upper()
@@ -241,7 +244,7 @@ def _flag(name):
 
 def _kind_of(annotation):
     """Return the type of a constant that may also be None."""
-    if isinstance(annotation, types.UnionType):
+    if typing.get_origin(annotation) in (types.UnionType, typing.Union):  # the latter with a Literal
         return next(kind for kind in typing.get_args(annotation) if kind is not types.NoneType)
     return annotation
 

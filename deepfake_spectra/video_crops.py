@@ -1,78 +1,43 @@
-"""Folders of videos -> folders of face crops with an index, resumable; and the identities that names of videos carry.
-
-VIDEOS_DIR/original_sequences/{youtube,actors}/{raw,c0,c23,c40}/videos/*    real, FaceForensics++'s official layout
-VIDEOS_DIR/manipulated_sequences/<method>/{raw,c0,c23,c40}/videos/*         fake
-VIDEOS_DIR/real/**, VIDEOS_DIR/fake/**                                      a plain tree
+"""Videos -> folders of face crops with an index, resumable.
 
 FRAMES_DIR/{real,fake}/<source>/<video file name>/<frame, 6 digits>.png     crops
 FRAMES_DIR/{real,fake}/<source>/<video file name>/crops.json                how they were made
 FRAMES_DIR/index.csv                                one row per crop, written last: no index, not finished
+FRAMES_DIR/.index-before.csv                        the index of the run before, as long as there is no other
 """
 
-import csv
 import json
+import os
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from tqdm import tqdm
 
-from deepfake_spectra.errors import ExperimentError, NoCrops
+from deepfake_spectra.crop_index import INDEX_NAME, CropRow, read_rows, write_index
+from deepfake_spectra.errors import ExperimentError, NoCrops, NoCropsNow
 from deepfake_spectra.face_crops import (
     DETECTION_SIDE,
     FACE_THRESHOLD,
     FRAMES_EACH_SIDE,
-    VIDEO_ENDINGS,
     Crop,
     Detector,
     face_crops,
     require_for_crops,
     sampled_frames,
 )
-from deepfake_spectra.files import csv_text, display_path, from_cell, printable, write_text
-from deepfake_spectra.image_files import visible_files
+from deepfake_spectra.files import display_path, printable
+from deepfake_spectra.folder_lock import only_writer
 from deepfake_spectra.opencv import cv2
 from deepfake_spectra.parallel import in_threads
+from deepfake_spectra.video_files import Label, Video, identities, list_videos
 
-INDEX_NAME = "index.csv"
-INDEX_MARK = rb"\Apath,label,source,video,"  # see `files.check_outputs`
+INDEX_BEFORE_NAME = ".index-before.csv"
 RECORD_NAME = "crops.json"
 PARTIAL_NAME = ".partial-videos"
-COMPRESSIONS = ("raw", "c0", "c23", "c40")  # FaceForensics++'s; a source's name ends in one, "Deepfakes_c23"
-
-
-class CropRow(NamedTuple):
-    """One row of the index; the fields are its columns."""
-
-    path: str  # of the PNG, relative to FRAMES_DIR, "/" between folders; its folder is the video
-    label: str  # "real" or "fake"
-    source: str  # "youtube_c23", "Deepfakes_c40", ...; every source uses the same file names
-    video: str  # file name
-    frame: int  # index in the video, from 0
-    time: float  # seconds
-    x: int  # of the square in the frame, pixels
-    y: int
-    size: int
-    score: float | None  # of the frame's largest face, None without a detector
-    target: str  # identity whose video it is, "" where the name tells none
-    source_id: str  # identity whose face was put there, "" for a real video or where the name tells none
-
-
-class Video(NamedTuple):
-    """A video file and where it belongs."""
-
-    path: Path
-    label: str  # "real" or "fake"
-    source: str
-
-    @property
-    def folder(self) -> str:
-        """Folder of its crops, relative to FRAMES_DIR."""
-        return f"{self.label}/{self.source}/{self.path.name}"
 
 
 class CropOptions(NamedTuple):
@@ -83,19 +48,9 @@ class CropOptions(NamedTuple):
     face_margin: float = 1.3
 
 
-def identities(video_name: str) -> tuple[str, str]:
-    """Return (target, source) identities from the file name of a video, "" for what it does not tell.
-
-    FaceForensics++ calls a real video `004.mp4` and a fake `<target>_<source>.mp4`, `004_982.mp4`. DeepFakeDetection
-    has 28 actors, `<actor>__<scene>.mp4` and `<target>_<source>__<scene>__<code>.mp4`. The first have three digits
-    and the second two, so that one set's identity is never taken for one of the other.
-    """
-    stem = Path(video_name).stem
-    match = re.fullmatch(r"(\d{3})(?:_(\d{3}))?", stem) or re.fullmatch(r"(\d\d)(?:_(\d\d))?__.+", stem, re.DOTALL)
-    return (match[1], match[2] or "") if match else ("", "")
-
-
-def extract_videos(videos_dir: Path, frames_dir: Path, options: CropOptions, n_threads: int = -1) -> None:
+def extract_videos(
+    videos_dir: Path, frames_dir: Path, options: CropOptions, n_threads: int = -1, label: Label | None = None
+) -> None:
     """Write the crops of all videos under a folder, and the index; print what there is then, and what was skipped.
 
     Parameters
@@ -107,153 +62,257 @@ def extract_videos(videos_dir: Path, frames_dir: Path, options: CropOptions, n_t
     options : CropOptions
     n_threads : int
         Videos at a time; -1: one per core.
+    label : {"real", "fake"}, optional
+        Class of all videos of a folder that has no tree. What the index names of other sources stays in it.
 
     Raises
     ------
+    UsageError
+        A tree and a label, or neither.
     ExperimentError
-        No video there, or not one of them gives a crop.
+        No video there, not one of them gives a crop, or some cannot be read at present. Another process writes into
+        `frames_dir`, or what would be replaced there is not of this script's making.
     """
-    videos = list_videos(videos_dir)
-    shutil.rmtree(frames_dir / PARTIAL_NAME, ignore_errors=True)  # of a run that was killed
+    videos = list_videos(videos_dir, label)
+    before = _rows_before(frames_dir)
+    kept = _rows_of_other_sources(before, videos, frames_dir, options) if label else []
     records = {video.folder: finished_record(video, frames_dir, options) for video in videos}
     missing = [video for video in videos if not records[video.folder]]
-    for folder in (frames_dir / video.folder for video in missing):
-        if folder.exists() and not (folder / RECORD_NAME).exists():  # it would be removed
-            raise ExperimentError(
-                f"{display_path(folder)}: is there and not of this script's making; move it away, or name another "
-                "--frames-dir"
-            )
-    n_outdated = sum((frames_dir / video.folder).exists() for video in missing)
-    outdated = f", {n_outdated} of them made from another file or with other settings" if n_outdated else ""
-    print(f"{display_path(videos_dir)}: {len(videos)} videos, {len(videos) - len(missing)} finished before, "
-          f"{len(missing)} to do{outdated}")  # fmt: skip
+    for video in missing:
+        _check_replaceable(frames_dir / video.folder)
+    print(
+        f"{display_path(videos_dir)}: {len(videos)} videos, {len(videos) - len(missing)} finished before, "
+        f"{len(missing)} to do"
+    )
+    _say_what_goes(videos, missing, frames_dir, options, folders_gone=_folders(before) - _folders(kept))
     if missing:
         require_for_crops(options.face_detector)
-        (frames_dir / INDEX_NAME).unlink(missing_ok=True)  # it would name crops that are about to change
-        results = in_threads(lambda video: extract_video(video, frames_dir, options), missing, n_threads)
-        with closing(results):
-            for video, record in zip(missing, tqdm(results, "videos", len(missing), unit="video", disable=None)):
-                records[video.folder] = record
-        shutil.rmtree(frames_dir / PARTIAL_NAME)
-    skipped = [(video, records[video.folder]["skipped"]) for video in videos if records[video.folder]["skipped"]]
-    for video, reason in skipped:
-        print(f"skipped {printable(video.folder)}: {reason}")
-    rows = [CropRow(*row) for video in videos for row in records[video.folder]["rows"]]
-    n_crops = Counter(row.label for row in rows)
+        with only_writer(frames_dir):
+            records |= _extract_missing(missing, frames_dir, options, n_threads)
+    _say_skipped(videos, records)
+    if n_unread := sum(isinstance(record, NoCropsNow) for record in records.values()):
+        raise ExperimentError(
+            f"{display_path(videos_dir)}: {n_unread} of {len(videos)} videos could not be read now, as said above, and "
+            "without them no index is written; mend that, or move them away, and run the same command again"
+        )
+    rows = kept + [row for video in videos for row in records[video.folder]["rows"]]
     if not rows:
         raise ExperimentError(f"{display_path(videos_dir)}: not one video gave a crop; the reasons stand above")
-    write_index(frames_dir, rows)
+    rows.sort(key=lambda row: (row.label != "real", _folder_of(row)))
+    _finish_index(frames_dir, rows, before)
+    n_crops = Counter(row.label for row in rows)
+    n_skipped = sum(record["skipped"] is not None for record in records.values())
     print(
         f"{display_path(frames_dir / INDEX_NAME)}: {n_crops['real']} real and {n_crops['fake']} fake crops of "
-        f"{len(videos) - len(skipped)} videos, {len(skipped)} skipped"
+        f"{len(_folders(rows))} videos, {n_skipped} skipped"
     )
-
-
-def list_videos(videos_dir: Path) -> list[Video]:
-    """Return the videos under a folder, the reals first, then by source and name."""
-    found = []
-    for label, tree in (("real", "original_sequences"), ("fake", "manipulated_sequences")):
-        for folder in (videos_dir / tree).glob("*/*/videos"):
-            method, compression = folder.parts[-3:-1]
-            if compression in COMPRESSIONS:  # beside them lie masks, which are videos too
-                found += [Video(path, label, f"{method}_{compression}") for path in _video_files(folder)]
-        if (videos_dir / label).is_dir():
-            for path in _video_files(videos_dir / label):
-                folders = path.relative_to(videos_dir / label).parent.parts
-                found.append(Video(path, label, "_".join(folders) or "videos"))
-    if not found:
-        raise ExperimentError(
-            f"{display_path(videos_dir)}: found no video ({' '.join(sorted(VIDEO_ENDINGS))}) in real/, fake/, "
-            "original_sequences/ or manipulated_sequences/; `python extract_video_frames.py --help` shows the layout"
-        )
-    videos = {}
-    for video in sorted(found, key=lambda video: (video.label != "real", video.folder)):
-        if video.folder in videos:
-            raise ExperimentError(
-                f"{display_path(videos[video.folder].path)} and {display_path(video.path)} would share one folder of "
-                "crops; rename one of them"
-            )
-        videos[video.folder] = video
-    return list(videos.values())
 
 
 def finished_record(video: Video, frames_dir: Path, options: CropOptions) -> dict | None:
     """Return the record of a video that needs no work: made from the same, every crop still there."""
+    record = _read_record(frames_dir / video.folder)
     try:
-        record = json.loads((frames_dir / video.folder / RECORD_NAME).read_text(encoding="utf-8"))
-        is_ours = record["made_from"] == _made_from(video, options)
-    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
+        is_ours = bool(record) and record["made_from"] == _made_from(video, options)
+    except OSError:  # the video cannot be looked at: `extract_video` says why
         return None
-    return record if is_ours and all((frames_dir / row[0]).is_file() for row in record["rows"]) else None
+    return record if is_ours and all((frames_dir / row.path).is_file() for row in record["rows"]) else None
 
 
 def extract_video(video: Video, frames_dir: Path, options: CropOptions) -> dict:
-    """Write the crops of one video into a folder of its own, all or nothing, and return the record that lies there."""
-    folder, partial = frames_dir / video.folder, frames_dir / PARTIAL_NAME / video.folder
-    partial.mkdir(parents=True)
-    record = {"made_from": _made_from(video, options), "skipped": None, "rows": []}
-    try:
-        frames = sampled_frames(video.path, options.frames_per_video)
-        for crop in face_crops(frames, options.face_detector, options.face_margin):
-            name = f"{crop.index:06}.png"
-            (partial / name).write_bytes(cv2.imencode(".png", crop.image)[1])
-            record["rows"].append(_crop_row(video, name, crop))
-    except NoCrops as reason:
-        record |= {"skipped": str(reason), "rows": []}
-        for path in partial.iterdir():
-            path.unlink()
-    (partial / RECORD_NAME).write_text(json.dumps(record), encoding="utf-8")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    if folder.exists():
-        shutil.rmtree(folder)
-    partial.rename(folder)
-    return record
-
-
-def write_index(frames_dir: Path, rows: list[CropRow]) -> None:
-    """Write `FRAMES_DIR/index.csv`, whole."""
-    write_text(frames_dir / INDEX_NAME, csv_text(CropRow._fields, rows))
-
-
-def read_index(frames_dir: Path) -> list[CropRow]:
-    """Return the rows of `FRAMES_DIR/index.csv`, in its order.
+    """Write the crops of one video into a folder of its own, all or nothing, and return the record that lies there.
 
     Raises
     ------
-    ExperimentError
-        No index there, or not one of ours.
+    NoCropsNow
+        The video cannot be read at present: nothing is recorded.
     """
-    path = frames_dir / INDEX_NAME
-    if not path.exists():
-        raise ExperimentError(
-            f"{display_path(path)}: not there; run `python extract_video_frames.py` to make the crops, to its end"
-        )
-    with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+    try:
+        record = {"made_from": _made_from(video, options), "skipped": None, "rows": []}
+    except OSError as error:
+        raise NoCropsNow(error.strerror) from None
+    folder, partial = frames_dir / video.folder, frames_dir / PARTIAL_NAME / video.folder
+    replaced = frames_dir / PARTIAL_NAME / "replaced" / video.folder
+    frames = sampled_frames(video.path, options.frames_per_video)
+    try:
+        partial.mkdir(parents=True)
         try:
-            header, *rows = csv.reader(file)
-            if tuple(header) != CropRow._fields:
-                raise ValueError("other columns")
-            return [_parse_row([from_cell(cell) for cell in row]) for row in rows]
-        except ValueError as error:
+            for crop in face_crops(frames, options.face_detector, options.face_margin):
+                name = f"{crop.index:06}.png"
+                (partial / name).write_bytes(cv2.imencode(".png", crop.image)[1])
+                record["rows"].append(_crop_row(video, name, crop))
+        except NoCropsNow:
+            raise
+        except NoCrops as reason:
+            record |= {"skipped": str(reason), "rows": []}
+            for path in partial.iterdir():
+                path.unlink()
+        (partial / RECORD_NAME).write_text(json.dumps(record), encoding="utf-8")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        if folder.exists():  # out of the way in one step, so that it stays whole where it may not be replaced
+            replaced.parent.mkdir(parents=True, exist_ok=True)
+            folder.rename(replaced)
+        partial.rename(folder)
+    except OSError as error:
+        error.filename = str(folder)  # a full disk names none, and nobody knows `partial`
+        raise
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(replaced, ignore_errors=True)
+    return record
+
+
+def _rows_before(frames_dir):
+    """Return the rows of the last run's index, where there is one; ExperimentError if it is not ours to replace."""
+    for path in (frames_dir / INDEX_NAME, frames_dir / INDEX_BEFORE_NAME):
+        if os.path.lexists(path):
+            try:
+                return read_rows(path)
+            except ValueError as error:
+                raise ExperimentError(
+                    f"{display_path(path)}: would be replaced and is not of this script's making ({error}); move it "
+                    "away, or name another --frames-dir"
+                ) from None
+    return []
+
+
+def _rows_of_other_sources(before, videos, frames_dir, options):
+    """Return the rows of an index that this run has nothing to do with, if their crops were made in the same way."""
+    sources = {(video.label, video.source) for video in videos}
+    kept = [row for row in before if (row.label, row.source) not in sources]
+    for folder in sorted(_folders(kept)):
+        if difference := _difference(_read_record(frames_dir / folder), options):
             raise ExperimentError(
-                f"{display_path(path)}: not an index of crops ({error}); run `python extract_video_frames.py` again"
-            ) from None
+                f"{display_path(frames_dir / folder)}: {difference}, and the crops of one index are made alike; take "
+                "the same settings, or name another --frames-dir"
+            )
+    return kept
 
 
-def _video_files(folder) -> Iterator[Path]:
-    """Yield the files under a folder that have a video's ending and are not hidden."""
-    return (path for path in visible_files(folder) if path.suffix.lower() in VIDEO_ENDINGS)
+def _check_replaceable(folder):
+    """End the run where the folder of a video is there and holds anything but crops of ours: it would be removed."""
+    if not os.path.lexists(folder):
+        return
+    is_folder = folder.is_dir() and not folder.is_symlink()
+    names = sorted(os.listdir(folder)) if is_folder else []
+    if not is_folder or (names and RECORD_NAME not in names):
+        raise ExperimentError(
+            f"{display_path(folder)}: is there and not of this script's making; move it away, or name another "
+            "--frames-dir"
+        )
+    for name in names:
+        if name != RECORD_NAME and not re.fullmatch(r"\d{6,}\.png", name):
+            raise ExperimentError(
+                f"{display_path(folder / name)}: not of this script's making, in a folder that is to be made again; "
+                "move it away"
+            )
+
+
+def _say_what_goes(videos, missing, frames_dir, options, folders_gone):
+    """Print which crops are about to be replaced, and why, and which leave the index."""
+    there = [video for video in missing if os.path.lexists(frames_dir / video.folder)]
+    causes = Counter(_why_made_again(video, frames_dir, options) for video in there)
+    if causes:
+        reasons = ", ".join(f"{cause} ({n})" for cause, n in causes.items())
+        print(f"{display_path(frames_dir)}: the crops of {len(there)} videos are replaced: {reasons}")
+    if n_gone := len(folders_gone - {video.folder for video in videos}):
+        print(
+            f"{display_path(frames_dir)}: {n_gone} videos of the last index are not among these and leave the index; "
+            "their crops stay"
+        )
+
+
+def _why_made_again(video, frames_dir, options):
+    """Return why the crops of a video that are there are not those that are asked for."""
+    record = _read_record(frames_dir / video.folder)
+    if not record:
+        return "their record is damaged"
+    if difference := _difference(record, options):
+        return difference
+    with suppress(OSError):  # the video cannot be looked at
+        if record["made_from"] == _made_from(video, options):
+            return "some are missing"
+    return "the video is another"
+
+
+def _extract_missing(videos, frames_dir, options, n_threads):
+    """Return {folder: record} of videos, after the work; of one that cannot be read now, NoCropsNow."""
+
+    def extract(video):
+        try:
+            return extract_video(video, frames_dir, options)
+        except NoCropsNow as reason:
+            return reason
+
+    with suppress(FileNotFoundError):  # it names crops that are about to change
+        (frames_dir / INDEX_NAME).replace(frames_dir / INDEX_BEFORE_NAME)
+    shutil.rmtree(frames_dir / PARTIAL_NAME, ignore_errors=True)  # of a run that was killed
+    try:
+        with closing(in_threads(extract, videos, n_threads)) as results:
+            progress = tqdm(results, "videos", len(videos), unit="video", disable=None)
+            return {video.folder: record for video, record in zip(videos, progress)}
+    finally:
+        shutil.rmtree(frames_dir / PARTIAL_NAME, ignore_errors=True)
+
+
+def _say_skipped(videos, records):
+    """Print a line for each video that has no crops."""
+    for video in videos:
+        record = records[video.folder]
+        if isinstance(record, NoCropsNow):
+            print(f"not read {printable(video.folder)}: {record}")
+        elif record["skipped"]:
+            print(f"skipped {printable(video.folder)}: {record['skipped']}")
+
+
+def _finish_index(frames_dir, rows, before):
+    """Write the index, unless it is there already, as it is in a folder that cannot be written."""
+    if rows != before or not (frames_dir / INDEX_NAME).exists():
+        write_index(frames_dir, rows)
+    (frames_dir / INDEX_BEFORE_NAME).unlink(missing_ok=True)
+
+
+def _folder_of(row):
+    """Return the folder of a row's video, relative to FRAMES_DIR."""
+    return row.path.rpartition("/")[0]
+
+
+def _folders(rows):
+    """Return the folders of the videos that rows name."""
+    return {_folder_of(row) for row in rows}
+
+
+def _read_record(folder):
+    """Return the record of a folder of crops, its rows as CropRow; {} where there is none of ours."""
+    try:
+        record = json.loads((folder / RECORD_NAME).read_text(encoding="utf-8"))
+        return {
+            "made_from": dict(record["made_from"]),
+            "skipped": record["skipped"],
+            "rows": [CropRow(*row) for row in record["rows"]],
+        }
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def _made_from(video, options):
     """Return all that the crops of a video depend on."""
     status = video.path.stat()
-    return {
-        "size": status.st_size,
-        "mtime_ns": status.st_mtime_ns,
-        **options._asdict(),
-        "detection": [DETECTION_SIDE, FACE_THRESHOLD, FRAMES_EACH_SIDE],
-    }
+    return {"size": status.st_size, "mtime_ns": status.st_mtime_ns, **_making(options)}
+
+
+def _making(options):
+    """Return what the crops of every video depend on."""
+    return {**options._asdict(), "detection": [DETECTION_SIDE, FACE_THRESHOLD, FRAMES_EACH_SIDE]}
+
+
+def _difference(record, options):
+    """Return with which other options crops were made, in words; "" if with the same."""
+    made_from = record.get("made_from", {})
+    return ", ".join(
+        f"{name} was {made_from.get(name, 'not noted')}"
+        for name, value in _making(options).items()
+        if made_from.get(name) != value
+    )
 
 
 def _crop_row(video: Video, name: str, crop: Crop) -> CropRow:
@@ -262,17 +321,4 @@ def _crop_row(video: Video, name: str, crop: Crop) -> CropRow:
     return CropRow(
         f"{video.folder}/{name}", video.label, video.source, video.path.name, crop.index, round(crop.time, 4),
         crop.x, crop.y, crop.size, score, *identities(video.path.name),
-    )  # fmt: skip
-
-
-def _parse_row(texts):
-    """Return the CropRow of one line's texts."""
-    row = CropRow(*texts) if len(texts) == len(CropRow._fields) else None
-    if row is None:
-        raise ValueError(f"a row of {len(texts)} columns")
-    if row.label not in ("real", "fake"):
-        raise ValueError(f"the label {row.label!r}")
-    return row._replace(
-        frame=int(row.frame), time=float(row.time), x=int(row.x), y=int(row.y), size=int(row.size),
-        score=float(row.score) if row.score else None,
     )  # fmt: skip

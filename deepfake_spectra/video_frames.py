@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from deepfake_spectra.crop_index import read_index
 from deepfake_spectra.dataset import (
     BUILT_IN_SAMPLE,
     CLASS_NAMES,
@@ -27,7 +28,8 @@ from deepfake_spectra.image_spectra import load_spectra
 from deepfake_spectra.published_features import check_published, load_published_features
 from deepfake_spectra.sample import build as sample
 from deepfake_spectra.splits import equal_split, held_out_identities, held_out_rows, leave_one_part_out
-from deepfake_spectra.video_crops import COMPRESSIONS, CropOptions, extract_videos, identities, read_index
+from deepfake_spectra.video_crops import CropOptions, extract_videos
+from deepfake_spectra.video_files import COMPRESSIONS, identities
 from radial_spectrum import original_lengths
 
 Sides = list[tuple[np.ndarray, np.ndarray]]  # per split, which frames it may train on and test on, (n_frames,) bool

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 from pictures import by_opencv, picture
 
+from deepfake_spectra.crop_index import CropRow, write_index
 from deepfake_spectra.dataset import FAKE, REAL, Feature, SpectrumDataset
-from deepfake_spectra.video_crops import CropRow, identities, write_index
+from deepfake_spectra.video_files import identities
 
 
 def make_frames(videos, n_frames=10, n_bins=12, gap=0.0, video_spread=0.0, seed=0):

@@ -14,8 +14,9 @@ from test_video_crops import contents_in, files_in
 from video_clips import needs_videos, stairs, write_clip
 
 import extract_video_frames
+from deepfake_spectra.crop_index import CropRow, read_index
 from deepfake_spectra.files import REPOSITORY
-from deepfake_spectra.video_crops import CropOptions, CropRow, extract_videos, read_index
+from deepfake_spectra.video_crops import CropOptions, extract_videos
 
 NAME = "extract_video_frames"
 
@@ -42,10 +43,10 @@ def test_each_flag_reaches_the_crops(call, noise_clip, tmp_path, monkeypatch):
     flags = ("--videos-dir", videos, "--frames-dir", tmp_path / "crops")
     assert call(NAME, *flags).status == 0
     more = ("--frames-per-video", 7, "--face-margin", 1.5, "--face-detector", "centre", "--n-threads", 3)
-    assert call(NAME, *flags, *more).status == 0
-    assert seen == [
-        (videos, tmp_path / "crops", CropOptions(20, "centerface", 1.3), -1),  # the paper's number, FF++'s margin
-        (videos, tmp_path / "crops", CropOptions(7, "centre", 1.5), 3),
+    assert call(NAME, *flags, *more, "--label", "real").status == 0
+    assert seen == [  # the paper's number of frames, FaceForensics++'s margin
+        (videos, tmp_path / "crops", CropOptions(20, "centerface", 1.3), -1, None),
+        (videos, tmp_path / "crops", CropOptions(7, "centre", 1.5), 3, "real"),
     ]
 
 
@@ -78,6 +79,9 @@ def test_without_data_it_runs_on_the_sample_and_says_so_first(call, tmp_path, na
         (("--n-threads", 0), 2, "N_THREADS is 0"),
         (("--face-margin", 0), 2, "FACE_MARGIN is 0.0: expected above 0"),
         (("--face-detector", "dlib"), 2, "invalid choice: 'dlib'"),
+        (("--label", "both"), 2, "invalid choice: 'both'"),
+        (("--label", "fake"), 2, "found folders that say of 1 videos whether they are real or fake; --label is for"),
+        (("--label", "fake", "--videos-dir", "none"), 2, "LABEL is for a folder of loose videos; name it by"),
         ((), 1, "not one video gave a crop"),
     ],
 )
@@ -116,6 +120,27 @@ def test_a_run_that_was_killed_is_completed_by_the_next(noise_clip, tmp_path, ho
     after = files_in(frames)
     assert {path: after[path] for path in finished} == finished
     assert contents_in(frames) == contents_in(tmp_path / "in_one_go")
+
+
+@linux_only
+def test_a_second_extraction_into_a_folder_is_told_who_is_writing_there(noise_clip, tmp_path):
+    videos = copies(noise_clip, tmp_path / "videos", *(f"real/{number:03}.mp4" for number in range(40)))
+    words = [sys.executable, REPOSITORY / f"{NAME}.py", "--videos-dir", videos, "--frames-dir", tmp_path / "frames"]
+    words += ["--face-detector", "centre", "--n-threads", "1"]
+    first = subprocess.Popen(words, stdout=subprocess.DEVNULL, text=True)
+    while not list((tmp_path / "frames").glob("real/videos/*/crops.json")):
+        assert first.poll() is None, "it ended before the second could start"
+        time.sleep(0.002)
+    first.send_signal(signal.SIGSTOP)
+    second = subprocess.run(words, capture_output=True, text=True)
+    first.kill()
+    first.wait()
+    assert second.returncode == 1 and second.stderr.count("\n") == 1
+    assert f"frames: process {first.pid} on " in second.stderr and "is writing there; wait until it" in second.stderr
+    third = subprocess.run(words, capture_output=True, text=True)
+    assert third.returncode == 0 and f"process {first.pid} on " in third.stdout, third.stderr
+    assert "did not end by itself; going on from what it left" in third.stdout
+    assert {path.name for path in (tmp_path / "frames").iterdir()} == {"real", "index.csv"}
 
 
 def test_a_missing_package_is_named_before_anything_is_written(call, noise_clip, tmp_path, monkeypatch):

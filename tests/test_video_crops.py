@@ -12,18 +12,12 @@ from conftest import linux_only
 from video_clips import ffmpeg, stairs, write_clip
 
 from deepfake_spectra import face_crops
-from deepfake_spectra.errors import ExperimentError
+from deepfake_spectra.crop_index import CropRow, read_index, write_index
+from deepfake_spectra.errors import ExperimentError, NoCropsNow, UsageError
 from deepfake_spectra.face_crops import detect_faces
 from deepfake_spectra.opencv import cv2
-from deepfake_spectra.video_crops import (
-    CropOptions,
-    CropRow,
-    extract_videos,
-    identities,
-    list_videos,
-    read_index,
-    write_index,
-)  # fmt: skip
+from deepfake_spectra.video_crops import CropOptions, extract_videos
+from deepfake_spectra.video_files import identities, list_videos
 
 CENTRE = CropOptions(face_detector="centre")
 ODD_NAMES = (
@@ -43,6 +37,11 @@ def files_in(folder):
 def contents_in(folder):
     """{path: content} of all files below a folder."""
     return {path: content for path, (_, content) in files_in(folder).items()}
+
+
+def full_disk(*_):
+    """Stands for `face_crops` where the first crop finds no room."""
+    raise OSError(28, "No space left on device")
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +69,8 @@ def tree(clip, tmp_path):
 def extract(tmp_path, capsys):
     """A function that extracts into `tmp_path / "frames"`, without a detector, and returns what was printed."""
 
-    def run(videos, options=CENTRE, n_threads=2, frames=tmp_path / "frames"):
-        extract_videos(videos, frames, options, n_threads)
+    def run(videos, options=CENTRE, n_threads=2, frames=tmp_path / "frames", label=None):
+        extract_videos(videos, frames, options, n_threads, label)
         return capsys.readouterr().out
 
     return run
@@ -189,6 +188,61 @@ def test_a_folder_that_cannot_be_listed_ends_the_run(tree, monkeypatch):
         list_videos(videos)
 
 
+@pytest.mark.parametrize("locked", ["manipulated_sequences", "Face2Face"])
+def test_a_folder_of_the_official_layout_that_cannot_be_listed_ends_the_run(tree, monkeypatch, locked):
+    videos = tree("original_sequences/youtube/c23/videos/004.mp4", "manipulated_sequences/Face2Face/c23/videos/x.mp4")
+    listed = Path.iterdir
+
+    def refuse(path):
+        if path.name == locked:
+            raise PermissionError(13, "Permission denied", str(path))
+        return listed(path)
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(PermissionError, match=locked):
+        list_videos(videos)
+
+
+def test_loose_videos_are_of_the_class_that_is_named_and_the_index_grows(tree, tmp_path, extract):
+    videos = tree("holiday/-a.mp4", "holiday/café/b\n.mp4", "swaps/a.mp4")
+    assert "frames/index.csv: 40 real and 0 fake crops of 2 videos" in extract(videos / "holiday", label="real")
+    assert "frames/index.csv: 40 real and 20 fake crops of 3 videos" in extract(videos / "swaps", label="fake")
+    shutil.copy(videos / "swaps/a.mp4", videos / "swaps/c.mp4")
+    said = extract(videos / "swaps", label="fake")
+    assert "2 videos, 1 finished before, 1 to do" in said and "40 real and 40 fake crops of 4 videos" in said
+    found = {(row.label, row.source, row.video) for row in read_index(tmp_path / "frames")}
+    assert found == {
+        ("real", "holiday", "-a.mp4"), ("real", "holiday_café", "b\n.mp4"),
+        ("fake", "swaps", "a.mp4"), ("fake", "swaps", "c.mp4"),
+    }  # fmt: skip
+
+
+def test_crops_of_one_index_are_made_alike(tree, tmp_path, extract):
+    videos = tree("holiday/a.mp4", "swaps/a.mp4")
+    extract(videos / "holiday", label="real")
+    before = files_in(tmp_path / "frames")
+    with pytest.raises(ExperimentError, match="real/holiday/a.mp4: face_margin was 1.3, and the crops of one index"):
+        extract(videos / "swaps", CENTRE._replace(face_margin=1.2), label="fake")
+    assert files_in(tmp_path / "frames") == before
+
+
+def test_what_was_kept_of_other_sources_outlasts_a_run_that_breaks_off(tree, tmp_path, extract, monkeypatch):
+    videos = tree("holiday/a.mp4", "swaps/a.mp4")
+    extract(videos / "holiday", label="real")
+    with monkeypatch.context() as context:
+        context.setattr("deepfake_spectra.video_crops.face_crops", full_disk)
+        with pytest.raises(OSError, match="No space"):
+            extract(videos / "swaps", label="fake")
+    assert not (tmp_path / "frames/index.csv").exists()
+    assert "20 real and 20 fake crops" in extract(videos / "swaps", label="fake")
+
+
+def test_loose_videos_without_a_label_are_counted_and_the_flag_is_named(tree, extract):
+    videos = tree("a.mp4", "b/c.mp4")
+    with pytest.raises(UsageError, match="found 2 videos, and no folder real/ or fake/ .* say --label real or --label"):
+        extract(videos)
+
+
 # --- the crops
 
 
@@ -238,6 +292,65 @@ def test_broken_videos_are_named_with_the_reason_and_the_rest_goes_on(tree, clip
     assert {row.video for row in read_index(tmp_path / "frames")} == {"good.mp4"}
 
 
+def test_a_video_that_cannot_be_read_now_is_said_and_tried_again(tree, tmp_path, extract, capsys, monkeypatch):
+    videos = tree("real/a.mp4", "real/b.mp4", "real/c.mp4")
+    (videos / "real/gone.mp4").symlink_to(tmp_path / "on a disk that is not mounted.mp4")
+    read = face_crops.sampled_frames
+
+    def fail(path, n_frames):
+        if path.name == "b.mp4":
+            raise NoCropsNow("Permission denied")
+        return read(path, n_frames)
+
+    monkeypatch.setattr("deepfake_spectra.video_crops.sampled_frames", fail)
+    with pytest.raises(ExperimentError, match="videos: 2 of 4 videos could not be read now"):
+        extract(videos)
+    said = capsys.readouterr().out
+    assert "not read real/videos/b.mp4: Permission denied\n" in said
+    assert "not read real/videos/gone.mp4: No such file or directory\n" in said
+    frames = tmp_path / "frames"
+    assert {path.name for path in (frames / "real/videos").iterdir()} == {"a.mp4", "c.mp4"}
+    assert {path.name for path in frames.iterdir()} == {"real"}
+    monkeypatch.undo()
+    (videos / "real/gone.mp4").unlink()
+    assert "3 videos, 2 finished before, 1 to do\n" in extract(videos)
+
+
+def test_a_disk_that_fails_is_not_taken_for_a_damaged_video(tree, extract, monkeypatch):
+    video = tree("real/a.mp4") / "real/a.mp4"
+    video.write_bytes(b"what could be read of it")
+    monkeypatch.setattr(Path, "open", lambda path, *_: fail_to_read())
+    with pytest.raises(NoCropsNow, match="Input/output error"):
+        list(face_crops.sampled_frames(video, 20))
+
+
+def fail_to_read():
+    """Stand for a disk that fails."""
+    raise OSError(5, "Input/output error")
+
+
+@pytest.mark.parametrize("error", [MemoryError(), face_crops.cv2.error("(-4:Insufficient memory)")])
+def test_too_little_memory_says_nothing_about_the_video(tree, tmp_path, extract, monkeypatch, capsys, error):
+    error.code = -4
+
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(face_crops, "_cut", fail)
+    with pytest.raises(ExperimentError, match="1 of 1 videos could not be read now"):
+        extract(tree("real/a.mp4"))
+    assert "not read real/videos/a.mp4: not enough memory\n" in capsys.readouterr().out
+    assert not list((tmp_path / "frames").rglob("crops.json"))
+
+
+def test_a_full_disk_is_said_of_the_folder_that_was_to_be_written(tree, tmp_path, extract, monkeypatch):
+    monkeypatch.setattr("deepfake_spectra.video_crops.face_crops", full_disk)
+    with pytest.raises(OSError, match="No space") as raised:
+        extract(tree("real/a.mp4"))
+    assert raised.value.filename == str(tmp_path / "frames/real/videos/a.mp4")
+    assert not list((tmp_path / "frames").iterdir())
+
+
 def test_a_folder_where_no_video_gives_a_crop_is_said(tmp_path, capsys):
     write_clip(tmp_path / "videos/real/blank.mp4", stairs(10))
     with pytest.raises(ExperimentError, match="videos: not one video gave a crop"):
@@ -271,7 +384,13 @@ def test_only_what_changed_is_done_again(tree, tmp_path, extract):
     (videos / "real/d.mp4").unlink()
     os.utime(videos / "real/e.mp4")
     (frames / "real/videos/f.mp4/crops.json").write_text("[]")  # not what we wrote
-    assert "5 videos, 1 finished before, 4 to do, 4 of them made from another file or with other" in extract(videos)
+    said = extract(videos)
+    assert "5 videos, 1 finished before, 4 to do\n" in said
+    assert (
+        "frames: the crops of 4 videos are replaced: the video is another (2), some are missing (1), their record is "
+        "damaged (1)\n" in said
+    )
+    assert "frames: 1 videos of the last index are not among these and leave the index; their crops stay\n" in said
     n_crops = [sum(row.video == f"{letter}.mp4" for row in read_index(frames)) for letter in "abcdef"]
     assert n_crops == [10, 20, 20, 0, 20, 20]
     assert len(list((frames / "real/videos/a.mp4").glob("*.png"))) == 10
@@ -285,12 +404,18 @@ def test_only_what_changed_is_done_again(tree, tmp_path, extract):
 
 
 @pytest.mark.parametrize(
-    "options", [CENTRE._replace(frames_per_video=5), CENTRE._replace(face_margin=1.2)], ids=["frames", "margin"]
+    "options, was",
+    [
+        (CENTRE._replace(frames_per_video=5), "frames_per_video was 20"),
+        (CENTRE._replace(face_margin=1.2), "face_margin was 1.3"),
+    ],
 )
-def test_other_settings_do_all_again(tree, tmp_path, extract, options):
+def test_other_settings_do_all_again_and_say_so_before(tree, tmp_path, extract, options, was):
     videos = tree("real/a.mp4")
     extract(videos)
-    assert "0 finished before, 1 to do, 1 of them" in extract(videos, options)
+    said = extract(videos, options)
+    assert "0 finished before, 1 to do\n" in said
+    assert f"frames: the crops of 1 videos are replaced: {was} (1)\n" in said
     n_crops = options.frames_per_video
     assert len(read_index(tmp_path / "frames")) == len(list((tmp_path / "frames").rglob("*.png"))) == n_crops
 
@@ -333,6 +458,67 @@ def test_a_folder_that_is_not_ours_is_not_removed(tree, tmp_path, extract):
     with pytest.raises(ExperimentError, match="x.mp4: is there and not of this script's making"):
         extract(videos, frames=videos)  # crops into the folder of the videos
     assert (videos / "real/a/x.mp4").read_bytes() == video
+
+
+def test_what_is_not_ours_in_a_folder_of_crops_is_not_removed(tree, tmp_path, extract):
+    videos = tree("real/a.mp4")
+    extract(videos)
+    os.utime(videos / "real/a.mp4")  # to be made again
+    note = tmp_path / "frames/real/videos/a.mp4/notes.txt"
+    note.write_text("looked at these by hand")
+    before = files_in(tmp_path / "frames")
+    with pytest.raises(ExperimentError, match="notes.txt: not of this script's making"):
+        extract(videos)
+    note.unlink()
+    before = files_in(tmp_path / "frames")
+    moved = note.parent.rename(tmp_path / "on another disk")
+    note.parent.symlink_to(moved)
+    with pytest.raises(ExperimentError, match="a.mp4: is there and not of this script's making"):
+        extract(videos)
+    note.parent.unlink()
+    moved.rename(note.parent)
+    assert files_in(tmp_path / "frames") == before
+    extract(videos)
+
+
+def test_crops_that_may_not_be_replaced_stay_whole(tree, tmp_path, extract, monkeypatch):
+    videos = tree("real/a.mp4")
+    extract(videos)
+    os.utime(videos / "real/a.mp4")  # to be made again
+    before = contents_in(tmp_path / "frames/real")
+    rename = Path.rename
+
+    def refuse(path, target):
+        if path == tmp_path / "frames/real/videos/a.mp4":
+            raise PermissionError(13, "Permission denied", str(path), None, str(target))
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(PermissionError, match="frames/real/videos/a.mp4"):
+        extract(videos)
+    assert contents_in(tmp_path / "frames/real") == before
+
+
+@pytest.mark.parametrize("theirs", ["name,score\nalice,1\n", "", 'x"' * 100_000])
+def test_an_index_of_another_program_is_not_replaced(tree, tmp_path, extract, theirs):
+    index = tmp_path / "frames/index.csv"
+    index.parent.mkdir()
+    index.write_text(theirs)
+    with pytest.raises(ExperimentError, match="index.csv: would be replaced and is not of this script's making"):
+        extract(tree("real/a.mp4"))
+    assert index.read_text() == theirs and os.listdir(index.parent) == ["index.csv"]
+
+
+def test_a_folder_that_cannot_be_written_is_read_where_nothing_is_to_do(tree, tmp_path, extract, monkeypatch):
+    videos = tree("real/a.mp4")
+    extract(videos)
+
+    def refuse(*_):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("deepfake_spectra.video_crops.write_index", refuse)
+    monkeypatch.setattr("deepfake_spectra.video_crops.only_writer", refuse)
+    assert "1 finished before, 0 to do\n" in extract(videos)
 
 
 def test_one_thread_and_many_give_the_same(tree, tmp_path, extract):
