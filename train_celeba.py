@@ -66,7 +66,7 @@ from radial_spectrum import Convention
 DATA_DIR: Path | None = None  # folder with one sub-folder per source; none: data/celeba, else the built-in sample
 REAL_SOURCES: tuple[str, ...] = ("img_align_celeba",)  # folders of reals; CelebA's name of its aligned images
 FAKE_SOURCES: tuple[str, ...] = ("dataset_celebA",)  # folders of fakes, as in the authors' archive
-SAMPLE_SIZES: tuple[int, ...] = (2000,)  # images in total, all sources together; the paper's
+SAMPLE_SIZES: tuple[int, ...] = (2000,)  # images in total; one below 1000 is drawn from more; the paper's
 PUBLISHED_FEATURES: Path | None = None  # the authors' celeba_low_1000.pkl, instead of images
 RELEASED_FEATURES: Path | None = None  # the authors' celeba_low_1000.pkl, drawn over ours in the figure of the centres
 MAX_UNREADABLE: float = 0.01  # share of unreadable files above which the run ends

@@ -64,7 +64,7 @@ from radial_spectrum import Convention, normalise_by_first
 DATA_DIR: Path | None = None  # folder with one sub-folder per source; none: data/faces_hq, else the built-in sample
 REAL_SOURCES: tuple[str, ...] = ("celebA-HQ_10K", "Flickr-Faces-HQ_10K")  # folders of reals, as in the archive
 FAKE_SOURCES: tuple[str, ...] = ("100KFake_10K", "thispersondoesntexists_10K")  # folders of fakes, as in the archive
-SAMPLE_SIZES: tuple[int, ...] = (4000, 1000, 100, 20)  # images in total, all sources together; the paper's
+SAMPLE_SIZES: tuple[int, ...] = (4000, 1000, 100, 20)  # images in total; one below 1000 is drawn from more; the paper's
 PUBLISHED_FEATURES: Path | None = None  # the authors' dataset_freq_1000.pkl, instead of images
 MAX_UNREADABLE: float = 0.01  # share of unreadable files above which the run ends
 

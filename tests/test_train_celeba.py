@@ -307,7 +307,7 @@ def test_another_process_and_the_cache_give_the_same_numbers(train, few, first_r
     flags += ("--both-altered", "crop 30x30 + jpeg 75", "--n-threads", 1, "--output-dir", tmp_path)
     for computed in 24, 0:
         printed = train("--data-dir", few, *flags)
-        n_computed = [int(n) for n in re.findall(r"^spectra: .* (\d+) computed", printed, re.MULTILINE)]
+        n_computed = [int(n) for n in re.findall(r"^spectra.*: .* (\d+) computed", printed, re.MULTILINE)]
         assert n_computed == (
             [48] * 6 if computed else [0] * 6
         )  # three centres and three alterations, each loaded once
@@ -408,7 +408,7 @@ def test_the_sample_is_called_one_and_split_by_photograph_in_every_table(train, 
     paths = [line.partition("  ")[2] for line in lines]
     labels = np.array([REAL if path.startswith("photographs") else FAKE for path in paths])
     sources, photographs = [path.split("/")[0] for path in paths], list(map(photograph_of, paths))
-    dataset = make_dataset(np.zeros((len(paths), 2)), labels, sources, photographs)
+    dataset = make_dataset(np.arange(2.0 * len(paths)).reshape(-1, 2), labels, sources, photographs)
     fakes = dataset.of_sources(dataset.sources_of(FAKE))
     control = half_altered(fakes, fakes)
     for split in random_splits(control, len(control), 0.2, 5, 0):

@@ -712,7 +712,7 @@ def test_the_pipeline_is_judged_by_an_svm_that_has_seen_neither_picture_nor_phot
 def test_limits_are_of_a_detector_of_the_first_generator():
     levels = {"real_a": 0, "real_b": 2, "first": 3, "second": 1, "third": 5}  # the threshold stands at 1.5
     sources = np.repeat(list(levels), 6)
-    spectra = np.array([[levels[name], 0.0] for name in sources])
+    spectra = np.array([[levels[name], row / 1000] for row, name in enumerate(sources)])  # no two are equal
     labels = np.where(np.char.startswith(sources, "real"), REAL, FAKE)
     groups = np.array([f"photograph {row % 6}" for row in range(30)])
     dataset = SpectrumDataset(
