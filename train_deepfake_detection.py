@@ -11,7 +11,7 @@ its test: so the random split of the paper stands beside splits by video and by 
     python train_deepfake_detection.py --published-test test_1000.pkl [--published-train train_3200.pkl]
 
 The last line runs on the authors' own features, without any video: on test_1000.pkl, 200 frames a test, the SVM scores
-90.2 % by random rows and 85.4 % by blocks of 20. Writes plots/deepfake_detection_spectrum,
+90.0 % by random rows and 85.4 % by blocks of 20. Writes plots/deepfake_detection_spectrum,
 _protocols and _roc (.png and .pdf), _accuracy.md, _accuracy.csv, _results.json, _scores.csv.gz, _files.txt, and for
 detect_fakes.py _judge.safetensors; for the sample and the authors' features into plots/built_in_sample/ and
 plots/published_features/.

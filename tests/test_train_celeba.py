@@ -314,6 +314,15 @@ def test_another_process_and_the_cache_give_the_same_numbers(train, few, first_r
         assert results_of(tmp_path, "celeba")["rows"] == results_of(first_run[0], "celeba")["rows"]
 
 
+def test_a_sample_size_gives_the_same_numbers_alone_and_beside_others(train, few, tmp_path):
+    found = []
+    for sizes in ((8,), (48, 8)):
+        flags = ("--sample-sizes", *sizes, "--n-splits", 2, "--fakes-altered", "--both-altered")
+        train("--data-dir", few, *flags, "--output-dir", tmp_path)
+        found.append(rows_where(results_of(tmp_path, "celeba"), table="sample_sizes", n_samples=8))
+    assert found[0] == found[1] and len(found[0]) > 20
+
+
 def test_the_figures_are_of_the_svm_and_of_the_controls(train, drawn, few, tmp_path):
     printed = train("--data-dir", few, "--sample-sizes", 48, "--svm-c", 30, *FAST, "--output-dir", tmp_path)
     path, dataset, weights, classifier, title = drawn["spectrum_figure"]
