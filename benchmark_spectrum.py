@@ -31,7 +31,7 @@ from deepfake_spectra.dataset import Feature
 from deepfake_spectra.errors import ExperimentError, UnreadableImage, UsageError
 from deepfake_spectra.files import check_outputs, display_path, repository_path, write_text
 from deepfake_spectra.image_files import list_images, read_gray
-from deepfake_spectra.image_spectra import measure_spectrum
+from deepfake_spectra.measurement import measure_spectrum
 from deepfake_spectra.opencv import cv2
 from deepfake_spectra.packages import joblib, versions
 from deepfake_spectra.parallel import in_threads

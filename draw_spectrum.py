@@ -21,7 +21,7 @@ from deepfake_spectra.dataset import Feature
 from deepfake_spectra.errors import UnreadableImage
 from deepfake_spectra.files import FIGURE_MARK, check_outputs, display_path, figure_name, figure_title, printable
 from deepfake_spectra.image_files import REMARKS, read_gray
-from deepfake_spectra.image_spectra import measure_spectrum
+from deepfake_spectra.measurement import measure_spectrum
 from radial_spectrum import Convention, log_power_plane
 
 CONVENTION: Convention = "published"  # "centred" has DC at the centre and keeps every ring

@@ -41,10 +41,12 @@ from deepfake_spectra.controls import checked_altered, half_altered
 from deepfake_spectra.dataset import BUILT_IN_SAMPLE, FAKE, ORIGINS, REAL, Feature, Precision
 from deepfake_spectra.detector_file import save_run
 from deepfake_spectra.image_spectra import (
+    count_images,
     find_images,
     label_sources,
     load_spectra,
     mean_log_power_plane,
+    say_sizes,
     sizes_that_fit,
 )
 from deepfake_spectra.published_features import published_dataset
@@ -57,14 +59,14 @@ from deepfake_spectra.results import (
     sample_size_table,
     write_results,
 )
-from deepfake_spectra.splits import random_splits
+from deepfake_spectra.splits import pool_remark, pool_size, random_splits
 from radial_spectrum import Convention
 
 # data
 DATA_DIR: Path | None = None  # folder with one sub-folder per source; none: data/celeba, else the built-in sample
 REAL_SOURCES: tuple[str, ...] = ("img_align_celeba",)  # folders of reals; CelebA's name of its aligned images
 FAKE_SOURCES: tuple[str, ...] = ("dataset_celebA",)  # folders of fakes, as in the authors' archive
-SAMPLE_SIZES: tuple[int, ...] = (2000,)  # images in total, all sources together; the paper's
+SAMPLE_SIZES: tuple[int, ...] = (2000,)  # images in total; one below 1000 is drawn from more; the paper's
 PUBLISHED_FEATURES: Path | None = None  # the authors' celeba_low_1000.pkl, instead of images
 RELEASED_FEATURES: Path | None = None  # the authors' celeba_low_1000.pkl, drawn over ours in the figure of the centres
 MAX_UNREADABLE: float = 0.01  # share of unreadable files above which the run ends
@@ -208,15 +210,18 @@ def main():
     if settings.published_features:
         folder = settings.output_dir / ORIGINS["published_features"].subfolder
         check_results(folder, "celeba", FIGURES, [settings.published_features, *released])
-        dataset = published_dataset(settings.published_features, feature)
+        drawn = published_dataset(settings.published_features, feature)
     else:
         labels = label_sources(settings.real_sources, settings.fake_sources)
         images = find_images("celeba", settings.data_dir, labels, PAPER_SOURCES)  # the sample's if there are none
         folder = settings.output_dir / images.origin.subfolder
         check_results(folder, "celeba", FIGURES, [*images.source_dirs(), *released])
         reading = {key: getattr(settings, key) for key in ("seed", "n_threads", "max_unreadable")}
-        load = partial(load_spectra, images, n_samples=max(settings.sample_sizes), **reading)
-        dataset = load(feature)
+        say_sizes(count_images(images), settings.sample_sizes)
+        pool_sizes = [pool_size(n_samples, settings.n_splits) for n_samples in settings.sample_sizes]
+        drawn = load_spectra(images, feature, max(pool_sizes), **reading)
+    sizes, remarks = sizes_that_fit(drawn.counts(), settings.sample_sizes)
+    dataset = drawn.of_draw(max(sizes))
 
     logistic = LogisticRegression(
         solver="liblinear",
@@ -231,18 +236,19 @@ def main():
         "logistic_regression": logistic,
     }
     protocol, seed, n_threads = dataset.protocol, settings.seed, settings.n_threads
-    sizes, remarks = sizes_that_fit(dataset, settings.sample_sizes)
     rows = []
     for n_samples in sizes:
-        splits = random_splits(dataset, n_samples, settings.test_share, settings.n_splits, seed)
+        pool = drawn.of_draw(pool_size(n_samples, settings.n_splits))
+        splits = random_splits(pool, n_samples, settings.test_share, settings.n_splits, seed)
         keys = {"table": "sample_sizes", "n_samples": n_samples}
-        rows += score_classifiers(dataset, splits, classifiers, n_threads, protocol=protocol, **keys)
-        rows += score_k_means(dataset, splits, seed, n_threads, **keys)
-        rows += score_baselines(dataset, splits, seed, n_threads, protocol=protocol, **keys)
+        rows += score_classifiers(pool, splits, classifiers, n_threads, protocol=protocol, **keys)
+        rows += score_k_means(pool, splits, seed, n_threads, **keys)
+        rows += score_baselines(pool, splits, seed, n_threads, protocol=protocol, **keys)
     remarks += headers_warning(rows)
 
     by_centre = {}
     if not settings.published_features:
+        load = partial(load_spectra, images, n_samples=max(sizes), **reading)
         is_wide = any(width > 2 * height for height, width in dataset.sizes())  # the centre of 2019 lies outside then
         conventions = [name for name in get_args(Convention) if not (is_wide and name == "published_2019")]
         by_centre = {
@@ -283,7 +289,8 @@ def main():
     )
     tables = list(make_tables(dataset, rows, settings.n_splits))
     figures = {"celeba_spectrum.png": True, "celeba_control.png": has_controls, "celeba_centres.png": has_centres}
-    write_results(folder, "celeba", title, dataset, settings_record(settings), rows, tables, remarks, figures)
+    remarks += pool_remark(drawn, dataset)
+    write_results(folder, "celeba", title, drawn, settings_record(settings), rows, tables, remarks, figures)
     save_run(folder, "celeba", dataset, classifiers["svm_linear"])
 
 

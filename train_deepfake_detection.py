@@ -11,7 +11,7 @@ its test: so the random split of the paper stands beside splits by video and by 
     python train_deepfake_detection.py --published-test test_1000.pkl [--published-train train_3200.pkl]
 
 The last line runs on the authors' own features, without any video: on test_1000.pkl, 200 frames a test, the SVM scores
-90.2 % by random rows and 85.4 % by blocks of 20. Writes plots/deepfake_detection_spectrum,
+90.0 % by random rows and 85.4 % by blocks of 20. Writes plots/deepfake_detection_spectrum,
 _protocols and _roc (.png and .pdf), _accuracy.md, _accuracy.csv, _results.json, _scores.csv.gz, _files.txt, and for
 detect_fakes.py _judge.safetensors; for the sample and the authors' features into plots/built_in_sample/ and
 plots/published_features/.
@@ -25,6 +25,7 @@ import numpy as np
 
 from deepfake_spectra.classification import (
     LOGISTIC_TOLERANCE,
+    fit_title,
     predict_splits,
     score_baselines,
     score_classifiers,
@@ -33,7 +34,7 @@ from deepfake_spectra.classification import (
 from deepfake_spectra.dataset import PUBLISHED_FEATURES, Crop, Feature, Precision
 from deepfake_spectra.detector_file import save_run
 from deepfake_spectra.errors import UsageError
-from deepfake_spectra.image_spectra import sizes_that_fit
+from deepfake_spectra.image_spectra import say_sizes, sizes_that_fit
 from deepfake_spectra.metrics import result_rows
 from deepfake_spectra.results import (
     check_results,
@@ -49,6 +50,7 @@ from deepfake_spectra.results import (
 from deepfake_spectra.video_frames import (
     ROWS_PER_BLOCK,
     by_class,
+    count_frames,
     find_frames,
     first_identities,
     frame_splits,
@@ -125,7 +127,8 @@ def video_rows(dataset, splits, classifiers, authors_share, n_threads, **keys):
     """Return the rows of videos, judged by all their frames, and {classifier: what it said of (frames, videos)}."""
     rows, said = [], {}
     for name, classifier in classifiers.items():
-        frames = predict_splits(classifier, dataset.spectra, dataset.labels, splits, n_threads)
+        what = fit_title(name, **keys)
+        frames = predict_splits(classifier, dataset.spectra, dataset.labels, splits, n_threads, what)
         for rule in VIDEO_RULES:
             videos = [judge_videos(prediction, dataset.groups, rule, authors_share) for prediction in frames]
             rows += result_rows(videos, classifier=name, condition=rule, **keys)
@@ -204,6 +207,7 @@ def main():
         images = find_frames(settings.frames_dir)  # the sample's if there are none
         folder = settings.output_dir / images.origin.subfolder
         check_results(folder, "deepfake_detection", FIGURES, images.source_dirs())
+        say_sizes(count_frames(images), settings.sample_sizes)
         dataset = load_frames(images, feature, settings.n_threads, settings.max_unreadable)
 
     classifiers = {
@@ -216,7 +220,7 @@ def main():
         ),
     }
     seed, n_threads = settings.seed, settings.n_threads
-    sizes, remarks = sizes_that_fit(by_class(dataset), settings.sample_sizes)
+    sizes, remarks = sizes_that_fit(by_class(dataset).counts(), settings.sample_sizes)
     sides, sentences = protocol_sides(dataset, settings.test_share, settings.n_splits, seed)
     draw = {"test_share": settings.test_share, "seed": seed}
     rows, said = [], {}

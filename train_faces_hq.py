@@ -35,7 +35,15 @@ from deepfake_spectra.classification import (
 from deepfake_spectra.controls import checked_altered, half_altered, one_against_other
 from deepfake_spectra.dataset import BUILT_IN_SAMPLE, FAKE, ORIGINS, REAL, Feature, Precision
 from deepfake_spectra.detector_file import save_run
-from deepfake_spectra.image_spectra import find_images, label_sources, load_spectra, mean_planes, sizes_that_fit
+from deepfake_spectra.image_spectra import (
+    count_images,
+    find_images,
+    label_sources,
+    load_spectra,
+    mean_planes,
+    say_sizes,
+    sizes_that_fit,
+)
 from deepfake_spectra.published_features import published_dataset
 from deepfake_spectra.results import (
     check_results,
@@ -49,14 +57,14 @@ from deepfake_spectra.results import (
 )
 from deepfake_spectra.sample.build import sample_images
 from deepfake_spectra.sample.show import credit, pipeline, shown_crops
-from deepfake_spectra.splits import random_splits, source_splits
+from deepfake_spectra.splits import pool_remark, pool_size, random_splits, source_splits
 from radial_spectrum import Convention, normalise_by_first
 
 # data
 DATA_DIR: Path | None = None  # folder with one sub-folder per source; none: data/faces_hq, else the built-in sample
 REAL_SOURCES: tuple[str, ...] = ("celebA-HQ_10K", "Flickr-Faces-HQ_10K")  # folders of reals, as in the archive
 FAKE_SOURCES: tuple[str, ...] = ("100KFake_10K", "thispersondoesntexists_10K")  # folders of fakes, as in the archive
-SAMPLE_SIZES: tuple[int, ...] = (4000, 1000, 100, 20)  # images in total, all sources together; the paper's
+SAMPLE_SIZES: tuple[int, ...] = (4000, 1000, 100, 20)  # images in total; one below 1000 is drawn from more; the paper's
 PUBLISHED_FEATURES: Path | None = None  # the authors' dataset_freq_1000.pkl, instead of images
 MAX_UNREADABLE: float = 0.01  # share of unreadable files above which the run ends
 
@@ -142,6 +150,10 @@ def control_data(states):
 def rows_between(dataset, trained, tested, classifiers, settings, **keys):
     """Results of classifiers that are trained on some sources and tested on others."""
     splits = source_splits(dataset, trained, tested, settings.test_share, settings.n_splits, settings.seed)
+    if not splits:
+        names = (" + ".join(of_side) for of_side in (trained, tested))
+        dataset.remarks.append("{} to {} left out: all images of a source tested are trained on".format(*names))
+        return []
     return score_classifiers(
         dataset,
         splits,
@@ -280,16 +292,20 @@ def main():
     if settings.published_features:
         folder = settings.output_dir / ORIGINS["published_features"].subfolder
         check_results(folder, "faces_hq", FIGURES, [settings.published_features])
-        dataset = published_dataset(settings.published_features, feature)
+        drawn = published_dataset(settings.published_features, feature)
     else:
         labels = label_sources(settings.real_sources, settings.fake_sources)
         images = find_images("faces_hq", settings.data_dir, labels, PAPER_SOURCES)  # the sample's if there are none
         folder = settings.output_dir / images.origin.subfolder
         check_results(folder, "faces_hq", FIGURES, images.source_dirs())
-        load = partial(load_spectra, images, n_samples=max(settings.sample_sizes), **reading)
-        dataset = load(feature)
+        say_sizes(count_images(images), settings.sample_sizes)
+        pool_sizes = [pool_size(n_samples, settings.n_splits) for n_samples in settings.sample_sizes]
+        drawn = load_spectra(images, feature, max(pool_sizes), **reading)
+    sizes, remarks = sizes_that_fit(drawn.counts(), settings.sample_sizes)
+    dataset = drawn.of_draw(max(sizes))
     states = {"as they are": dataset}
     if not settings.published_features:  # which come without images
+        load = partial(load_spectra, images, n_samples=max(sizes), **reading)
         states |= {
             steps: checked_altered(dataset, load(replace(dataset.feature, alteration=steps)))
             for steps in settings.both_altered
@@ -305,14 +321,14 @@ def main():
         ),
     }
     seed, n_threads = settings.seed, settings.n_threads
-    sizes, remarks = sizes_that_fit(dataset, settings.sample_sizes)
     rows = []
     for n_samples in sizes:
-        splits = random_splits(dataset, n_samples, settings.test_share, settings.n_splits, seed)
+        pool = drawn.of_draw(pool_size(n_samples, settings.n_splits))
+        splits = random_splits(pool, n_samples, settings.test_share, settings.n_splits, seed)
         keys = {"table": "sample_sizes", "n_samples": n_samples}
-        rows += score_classifiers(dataset, splits, classifiers, n_threads, protocol=dataset.protocol, **keys)
-        rows += score_k_means(dataset, splits, seed, n_threads, **keys)
-        rows += score_baselines(dataset, splits, seed, n_threads, protocol=dataset.protocol, **keys)
+        rows += score_classifiers(pool, splits, classifiers, n_threads, protocol=pool.protocol, **keys)
+        rows += score_k_means(pool, splits, seed, n_threads, **keys)
+        rows += score_baselines(pool, splits, seed, n_threads, protocol=pool.protocol, **keys)
     for condition, state in states.items():
         splits = random_splits(state, max(sizes), settings.test_share, settings.n_splits, seed)
         keys = {"table": "alike", "condition": condition, "n_samples": max(sizes)}
@@ -338,7 +354,8 @@ def main():
         figures |= draw_planes(folder / "faces_hq_planes.png", images.path, states, title, n_threads)
     captioned = enumerate(make_tables(dataset, rows, settings.n_splits), 1)
     tables = [(f"Table {number}. {caption}", table) for number, (caption, table) in captioned]
-    write_results(folder, "faces_hq", title, dataset, settings_record(settings), rows, tables, remarks, figures)
+    remarks += pool_remark(drawn, dataset)
+    write_results(folder, "faces_hq", title, drawn, settings_record(settings), rows, tables, remarks, figures)
     save_run(folder, "faces_hq", dataset, classifiers["svm_linear"])
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from deepfake_spectra.dataset import FAKE, REAL, SpectrumDataset, Split
+from deepfake_spectra.files import printable
 from deepfake_spectra.metrics import Prediction, result_rows
 from deepfake_spectra.parallel import in_threads
 
@@ -79,12 +80,13 @@ def score_classifiers(
         each classifier has `predictions`, too: a `Prediction` for each split, whose `rows` are paths.
     """
     columns = dataset.spectra if columns is None else columns
-    groups = dataset.groups if dataset.is_grouped else None
+    units = {"groups": dataset.kept_together} if dataset.is_grouped else {"equal": dataset.equal_images}
     paths = np.array(dataset.paths)
     rows = []
     for name, classifier in classifiers.items():
-        predictions = predict_splits(classifier, columns, dataset.labels, splits, n_threads)
-        of_classifier = result_rows(predictions, groups, classifier=name, **keys)
+        what = fit_title(name, **keys)
+        predictions = predict_splits(classifier, columns, dataset.labels, splits, n_threads, what)
+        of_classifier = result_rows(predictions, **units, classifier=name, **keys)
         of_classifier[0]["predictions"] = [said._replace(rows=paths[said.rows]) for said in predictions]
         rows += of_classifier
     return rows
@@ -120,7 +122,12 @@ def score_baselines(
 
 
 def predict_splits(
-    classifier: object, columns: np.ndarray, labels: np.ndarray, splits: Sequence[Split], n_threads: int = -1
+    classifier: object,
+    columns: np.ndarray,
+    labels: np.ndarray,
+    splits: Sequence[Split],
+    n_threads: int = -1,
+    what: str = "fits",
 ) -> list[Prediction]:
     """Fit a clone of a classifier on each split's training rows and ask it about the test rows; one core per split.
 
@@ -133,6 +140,8 @@ def predict_splits(
     labels : (n_rows,) REAL or FAKE
     splits : sequence of Split
     n_threads : int
+    what : str
+        What the progress bar says.
     """
     from sklearn.base import clone
 
@@ -146,7 +155,13 @@ def predict_splits(
         return Prediction(split.test, labels[split.test], fitted.predict(test), scores)
 
     predictions = in_threads(predict, splits, n_threads)
-    return list(tqdm(predictions, "fits", len(splits), leave=False, unit="split", disable=None, delay=2))
+    return list(tqdm(predictions, what, len(splits), leave=False, unit="split", disable=None))
+
+
+def fit_title(classifier: str, **keys) -> str:
+    """Return what is fitted, from the keys of its rows, for a progress bar: "svm_rbf, videos, by_video, 400"."""
+    said = (keys.get(name) for name in ("table", "condition", "protocol", "n_samples"))
+    return printable(", ".join([classifier, *(str(value) for value in said if value)]))
 
 
 def scores_by_source(dataset: SpectrumDataset, predictions: Sequence[Prediction]) -> dict[tuple[str, int], np.ndarray]:

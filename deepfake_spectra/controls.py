@@ -47,6 +47,7 @@ def half_altered(untouched: SpectrumDataset, altered: SpectrumDataset) -> Spectr
     return replace(
         kept,
         spectra=np.where(is_altered[:, None], spectra, kept.spectra),
+        groups=kept.kept_together,  # an altered image is no longer the equal of its untouched copy
         labels=np.where(is_altered, FAKE, REAL),
         sources=np.where(is_altered, "altered", "untouched"),
         skipped=altered.skipped,

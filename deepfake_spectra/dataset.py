@@ -3,11 +3,13 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 
+from deepfake_spectra.duplicates import duplicate_remarks, equal_images, linked_rows
 from radial_spectrum import Convention
 
 REAL, FAKE = 0, 1
@@ -70,7 +72,7 @@ class SpectrumDataset:
     spectra: np.ndarray  # (n_images, n_bins) float64
     labels: np.ndarray  # (n_images,) int, REAL or FAKE
     sources: np.ndarray  # (n_images,) str
-    groups: np.ndarray  # (n_images,) str, what must not stand on both sides of a split; else the path itself
+    groups: np.ndarray  # (n_images,) str, the photograph or video that it is of; else the path itself
     paths: list[str]  # relative to the data folder, "/" between folders
     feature: Feature  # its n_bins is the spectra's length, given or found
     headers: np.ndarray | None = None  # (n_images,) IMAGE_HEADER; other fields, or None, where there are no files
@@ -86,13 +88,32 @@ class SpectrumDataset:
 
     @property
     def is_grouped(self) -> bool:
-        """Whether several images share a group, so that they are not independent of each other."""
-        return len(np.unique(self.groups)) < len(self)
+        """Whether images come in photographs or videos, so that they are not independent of each other."""
+        return bool(self.group_name)
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether its images are the first of a seeded order, source by source, and not all that there are."""
+        return self.origin is IMAGES and not self.is_grouped
+
+    @cached_property
+    def equal_images(self) -> np.ndarray:
+        """For each image the row of the first one that equals it, (n_images,); see `duplicates.equal_images`."""
+        return equal_images(self.spectra, self.digests)
+
+    @cached_property
+    def kept_together(self) -> np.ndarray:
+        """What must not stand on both sides of a split, (n_images,) str: groups, as one where they share an image."""
+        return self.groups[linked_rows(self.groups.tolist(), self.equal_images.tolist())]
 
     @property
     def protocol(self) -> str:
         """Name of random splits that keep each group together: "random" where each image is its own."""
-        return f"by_{self.group_name}" if self.group_name else "random"
+        return f"by_{self.group_name}" if self.is_grouped else "random"
+
+    def duplicate_remarks(self) -> list[str]:
+        """Return a sentence on each kind of equal images; see `duplicates.duplicate_remarks`."""
+        return duplicate_remarks(self.equal_images, self.paths, self.labels, self.groups, self.group_name)
 
     def counts(self) -> dict[str, int]:
         """Return {source: number of images} in the order of the sources."""
@@ -119,6 +140,15 @@ class SpectrumDataset:
     def of_sources(self, names: Sequence[str]) -> "SpectrumDataset":
         """Return the images of some sources only."""
         return self.of_rows(np.flatnonzero(np.isin(self.sources, names)))
+
+    def of_draw(self, n_samples: int) -> "SpectrumDataset":
+        """Return the draw of so many images, equal numbers of each source: of drawn ones the first, else all."""
+        if not self.is_drawn:
+            return self
+        n_each = max(2, n_samples // len(self.counts()))
+        return self.of_rows(np.sort(np.concatenate([
+            np.flatnonzero(self.sources == source)[:n_each] for source in self.counts()
+        ])))  # fmt: skip
 
     def of_rows(self, rows: Sequence[int]) -> "SpectrumDataset":
         """Return some images only."""

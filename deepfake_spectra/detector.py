@@ -15,7 +15,7 @@ import numpy as np
 
 from deepfake_spectra.dataset import CLASS_NAMES, FAKE, REAL, SpectrumDataset
 from deepfake_spectra.errors import ExperimentError
-from deepfake_spectra.image_spectra import feature_of
+from deepfake_spectra.measurement import feature_of
 from deepfake_spectra.packages import joblib
 
 MOST_FOLDS = 5
@@ -77,7 +77,7 @@ class FakeDetector:
 
         self.dataset, self.experiment, self.classifier = dataset, experiment, classifier
         spectra, labels = dataset.spectra, dataset.labels
-        folds = _held_out_folds(labels, dataset.groups, seed)
+        folds = _held_out_folds(labels, dataset.kept_together, seed)
         most_steps = int(MOST_STEPS / len(labels))
         svc, weights = SVC(**classifier, max_iter=most_steps), compute_sample_weight("balanced", labels)
         with joblib.parallel_config("threading", n_jobs=n_threads), warnings.catch_warnings():
@@ -102,7 +102,7 @@ class FakeDetector:
         self.lowest_score = max(LEAST_SCORE, 1 / (n_real + 2))
         self.highest_score = min(1 - LEAST_SCORE, (n_fake + 1) / (n_fake + 2))
         self._middle = np.mean([spectra[labels == label].mean(axis=0) for label in (REAL, FAKE)], axis=0)
-        self.low, self.high, self.most_outside = _training_range(spectra, dataset.groups)
+        self.low, self.high, self.most_outside = _training_range(spectra, dataset.kept_together)
         self._seen = _SeenHeaders(dataset)
         self._trained_on = {_fingerprint(row) for row in spectra}
 

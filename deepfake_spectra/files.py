@@ -110,6 +110,12 @@ def printable(name: str) -> str:
     return name if name.isprintable() else repr(str(name))[1:-1]  # a name out of an array is an np.str_
 
 
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """Return names as a printable, comma-separated text, cut after a few."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(map(printable, names[:most])) + more
+
+
 def display_path(path: Path) -> str:
     """Return a path as a reader of the terminal wants it: printable, from the current folder if it lies below."""
     return printable(str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path))

@@ -7,6 +7,7 @@ from the sorted listing, with a seed. What a header tells (size, format, JPEG qu
 beside each spectrum: it is what a classifier could cheat with.
 """
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -20,19 +21,13 @@ from tqdm import tqdm
 from deepfake_spectra.alterations import alter, parse_steps
 from deepfake_spectra.dataset import FAKE, IMAGE_HEADER, REAL, Feature, ImageFolder, SpectrumDataset
 from deepfake_spectra.errors import ExperimentError, UnreadableImage, UsageError
-from deepfake_spectra.files import REPOSITORY, display_path, printable
+from deepfake_spectra.files import REPOSITORY, display_path, listed, printable
 from deepfake_spectra.image_files import REMARKS, list_images, read_gray
+from deepfake_spectra.measurement import measure_file
 from deepfake_spectra.parallel import in_threads
 from deepfake_spectra.sample.build import sample_images
-from deepfake_spectra.spectrum_cache import Measured, SpectrumCache, file_key
-from radial_spectrum import (
-    SMALLEST_SIDE,
-    centre_third,
-    log_power_plane,
-    normalise_by_first,
-    radial_spectrum,
-    resample_spectrum,
-)
+from deepfake_spectra.spectrum_cache import SpectrumCache, file_key
+from radial_spectrum import log_power_plane, normalise_by_first, resample_spectrum
 
 
 def label_sources(real_sources: Sequence[str], fake_sources: Sequence[str]) -> dict[str, int]:
@@ -130,11 +125,11 @@ def load_spectra(
     _refuse_too_many(unreadable, len(measured) + len(unreadable), max_unreadable)
     rows = [(source, path) for source, draw in draws.items() for path in draw if path in measured]
     if not rows:
-        raise ExperimentError(f"{display_path(images.path)}: no readable image in {_listed(list(draws))}")
+        raise ExperimentError(f"{display_path(images.path)}: no readable image in {listed(list(draws))}")
     spectra = _common_length([measured[path].spectrum for _, path in rows], feature.n_bins)
     headers = np.array([measured[path].header for _, path in rows], dtype=IMAGE_HEADER)
     remarks = Counter(key for _, path in rows for key in measured[path].remarks)
-    return SpectrumDataset(
+    dataset = SpectrumDataset(
         spectra=normalise_by_first(spectra) if feature.normalise else spectra,
         labels=np.array([labels[source] for source, _ in rows]),
         sources=np.array([source for source, _ in rows]),
@@ -146,46 +141,10 @@ def load_spectra(
         origin=images.origin,
         group_name=images.group_name,
         skipped=not_images + unreadable,
-        remarks=_size_remarks(headers) + [f"{remarks[key]} images: {REMARKS[key]}" for key in REMARKS if remarks[key]],
     )
-
-
-def measure_spectrum(gray: np.ndarray, feature: Feature) -> np.ndarray:
-    """Return the spectrum of one grey image (height, width) at its own length, neither resampled nor normalised.
-
-    Raises
-    ------
-    UnreadableImage
-        What is left of the image after alteration and crop is blank, too small, or too wide for the convention.
-    """
-    part = alter(gray, feature.alteration)
-    if feature.crop == "centre_third":
-        part = centre_third(part)
-    if min(part.shape) < SMALLEST_SIDE:
-        once = ", too small once altered or cropped" if min(gray.shape) >= SMALLEST_SIDE else ""
-        raise UnreadableImage(f"{gray.shape[1]}x{gray.shape[0]}{once}: needs two sides of at least {SMALLEST_SIDE}")
-    if part.min() == part.max():
-        once = "" if part is gray else " once altered or cropped"
-        raise UnreadableImage(f"blank: every pixel is {part[0, 0]}{once}")
-    try:
-        return radial_spectrum(part, feature.convention, np.dtype(feature.precision).type)
-    except ValueError as error:
-        raise UnreadableImage(str(error)) from None
-
-
-def feature_of(gray: np.ndarray, feature: Feature) -> np.ndarray:
-    """Return the row (n_bins,) that a data set of this feature, n_bins given, holds of a grey image (height, width).
-
-    Raises
-    ------
-    UnreadableImage
-        See `measure_spectrum`; or the spectrum begins with zero and cannot be normalised.
-    """
-    spectrum = resample_spectrum(measure_spectrum(gray, feature), feature.n_bins)
-    try:
-        return normalise_by_first(spectrum) if feature.normalise else spectrum
-    except ValueError as error:
-        raise UnreadableImage(str(error)) from None
+    dataset.remarks += dataset.duplicate_remarks() + _size_remarks(headers) + _link_remarks(images.path, draws)
+    dataset.remarks += [f"{remarks[key]} images: {REMARKS[key]}" for key in REMARKS if remarks[key]]
+    return dataset
 
 
 def mean_log_power_plane(folder: Path, paths: Sequence[str], alteration: str = "", n_threads: int = -1) -> np.ndarray:
@@ -209,31 +168,47 @@ def mean_planes(folder: Path, dataset: SpectrumDataset, n_images: int, n_threads
     return planes
 
 
-def sizes_that_fit(dataset: SpectrumDataset, sample_sizes: Sequence[int]) -> tuple[list[int], list[str]]:
+def count_images(images: ImageFolder) -> dict[str, int]:
+    """Return {source: number of its files that look like images}, before any of them is decoded."""
+    draws, _ = _draw_files(images.path, images.labels_of_sources, seed=0)
+    return {source: len(draw) for source, draw in draws.items()}
+
+
+def say_sizes(counts: dict[str, int], sample_sizes: Sequence[int]) -> None:
+    """Print, before the work begins, what of the sample sizes cannot be had; see `sizes_that_fit`."""
+    for sentence in sizes_that_fit(counts, sample_sizes)[1]:
+        print(sentence)
+
+
+def sizes_that_fit(counts: dict[str, int], sample_sizes: Sequence[int]) -> tuple[list[int], list[str]]:
     """Return the sample sizes that the data can give, in equal numbers per source, and a sentence for each change.
 
     A size that is larger than what is there becomes all that is there.
+
+    Parameters
+    ----------
+    counts : {source: number of images}
+    sample_sizes : sequence of int
 
     Raises
     ------
     ExperimentError
         Not even two images of each source.
     """
-    counts = dataset.counts()
     scarcest = min(counts, key=counts.get)
+    has = f"{printable(scarcest)} has {counts[scarcest]} images"
     least = 2 * len(counts)
     sizes, sentences = [], []
     for asked in sample_sizes:
         size = min(asked // len(counts), counts[scarcest]) * len(counts)
         if size < least:
-            found = f"found {counts[scarcest]} images of {scarcest}" if asked >= least else f"{len(counts)} sources"
+            found = has if asked >= least else f"{len(counts)} sources"
             sentences.append(f"sample size {asked} left out: {found}, need 2 images of each source, {least} in total")
             continue
         sizes.append(size)
         if size < asked - asked % len(counts):
             sentences.append(
-                f"sample size {asked} became {size}: {scarcest} has {counts[scarcest]} images, and {len(counts)} "
-                "sources are drawn in equal numbers"
+                f"sample size {asked} became {size}: {has}, and {len(counts)} sources are drawn in equal numbers"
             )
         elif size < asked:
             sentences.append(f"sample size {asked} became {size}: equal numbers of {len(counts)} sources")
@@ -247,9 +222,9 @@ def _draw_files(data_dir, labels_of_sources, seed):
     draws, not_images = {}, []
     for source in labels_of_sources:
         if Path(source).is_absolute() or not (data_dir / source).is_dir():
-            folders = sorted(printable(folder.name) for folder in data_dir.glob("[!.]*") if folder.is_dir())
+            folders = sorted(folder.name for folder in data_dir.glob("[!.]*") if folder.is_dir())
             raise UsageError(
-                f"{display_path(data_dir)}: no source {source!r} there; found {_listed(folders) or 'no folder at all'}"
+                f"{display_path(data_dir)}: no source {source!r} there; found {listed(folders) or 'no folder at all'}"
             )
         images, skipped = list_images(data_dir / source)
         not_images += [(path.relative_to(data_dir).as_posix(), reason) for path, reason in skipped]
@@ -260,7 +235,7 @@ def _draw_files(data_dir, labels_of_sources, seed):
     folders = [(data_dir / source).resolve() for source in draws]
     if any(inner.is_relative_to(outer) for inner, outer in permutations(folders, 2)):
         raise UsageError(
-            f"{display_path(data_dir)}: some of {_listed(list(draws))} lie in each other; name folders that share no "
+            f"{display_path(data_dir)}: some of {listed(list(draws))} lie in each other; name folders that share no "
             "image"
         )
     return draws, not_images
@@ -271,7 +246,7 @@ def _refuse_too_many(unreadable, n_files, max_unreadable):
     if len(unreadable) > max_unreadable * n_files:
         raise ExperimentError(
             f"{len(unreadable)} of {n_files} files are unreadable, more than MAX_UNREADABLE = {max_unreadable:g} "
-            f"allows: {_listed([f'{printable(path)} ({reason})' for path, reason in unreadable])}; remove them or "
+            f"allows: {listed([f'{path} ({reason})' for path, reason in unreadable])}; remove them or "
             "raise --max-unreadable"
         )
 
@@ -282,7 +257,7 @@ def _measure_draws(data_dir, draws, n_of_source, feature, cache, n_threads):
     waiting = {source: iter(draw) for source, draw in draws.items()}
     wanted = {source: min(n_of_source[source], len(draw)) for source, draw in draws.items()}
     n_cached = n_computed = 0
-    with tqdm(total=sum(wanted.values()), unit="image", desc="spectra", disable=None, smoothing=0.05) as progress:
+    with tqdm(total=sum(wanted.values()), unit="image", desc=_title(feature), disable=None, smoothing=0.05) as progress:
         while True:  # more than once only where a file was unreadable
             batch = [path for source, n in wanted.items() for path in islice(waiting[source], n)]
             if not batch:
@@ -302,13 +277,20 @@ def _measure_draws(data_dir, draws, n_of_source, feature, cache, n_threads):
                     measured[key.path] = result
             lost = {path for path in batch if path not in measured}
             wanted = {source: len(lost.intersection(draw)) for source, draw in draws.items()}
-    print(f"spectra: {n_cached} from {display_path(cache.folder)}, {n_computed} computed{cache.reason}")
+    print(f"{_title(feature)}: {n_cached} from {display_path(cache.folder)}, {n_computed} computed{cache.reason}")
     return measured, unreadable
+
+
+def _title(feature):
+    """Return which of a run's spectra these are, in a few words: in what they differ from those of images as is."""
+    usual = vars(Feature())
+    names = ("convention", "crop", "precision", "alteration")
+    return ", ".join(["spectra", *(getattr(feature, name) for name in names if getattr(feature, name) != usual[name])])
 
 
 def _measured_files(data_dir, keys, feature, cache, n_threads) -> Iterator[tuple]:
     """Yield (key, Measured or UnreadableImage) in order; what is finished goes to the cache, also when interrupted."""
-    results = in_threads(lambda key: _measure_file(data_dir / key.path, feature), keys, n_threads)
+    results = in_threads(lambda key: _measured_or_reason(data_dir / key.path, feature), keys, n_threads)
     try:
         for result, key in zip(results, keys, strict=True):
             if not isinstance(result, UnreadableImage):
@@ -322,11 +304,10 @@ def _measured_files(data_dir, keys, feature, cache, n_threads) -> Iterator[tuple
         cache.flush()
 
 
-def _measure_file(path, feature):
-    """Return the spectrum and header of one file, or the reason why there is none."""
+def _measured_or_reason(path, feature):
+    """Return what is measured of one file, or the reason why there is nothing."""
     try:
-        image = read_gray(path)
-        return Measured(measure_spectrum(image.gray, feature), image.header, image.remarks, image.sha256)
+        return measure_file(path, feature)
     except UnreadableImage as reason:
         return reason
 
@@ -339,19 +320,24 @@ def _common_length(spectra, n_bins):
     return rows
 
 
+def _link_remarks(data_dir, sources):
+    """Return a sentence where folders are links: nothing behind them has been read."""
+    links = [
+        os.path.relpath(path, data_dir)
+        for source in sources
+        for path in sorted((data_dir / source).rglob("*/"))
+        if path.is_symlink()
+    ]
+    return [f"links to folders are not followed, their images are not among these: {listed(links)}"] if links else []
+
+
 def _size_remarks(headers):
     """Return a warning where the images are not of one size."""
     sizes = Counter(f"{header['width']}x{header['height']}" for header in headers)
     if len(sizes) == 1:
         return []
     return [
-        f"{_listed([f'{n} of {size}' for size, n in sizes.most_common()])}: sizes differ, so the spectra were "
+        f"{listed([f'{n} of {size}' for size, n in sizes.most_common()])}: sizes differ, so the spectra were "
         "resampled to one length; an image's size alone then shows in its spectrum, and a classifier that tells the "
         "classes apart may have learned their sizes"
     ]
-
-
-def _listed(items, most=5):
-    """Return items as a comma-separated text, cut after a few."""
-    more = f" and {len(items) - most} more" if len(items) > most else ""
-    return ", ".join(map(str, items[:most])) + more

@@ -29,7 +29,9 @@ class Prediction(NamedTuple):
     scores: np.ndarray  # (n_test,) float, larger means fake
 
 
-def result_rows(predictions: Sequence[Prediction], groups: np.ndarray | None = None, **keys) -> list[dict]:
+def result_rows(
+    predictions: Sequence[Prediction], groups: np.ndarray | None = None, equal: np.ndarray | None = None, **keys
+) -> list[dict]:
     """Return one tidy row for each metric of a classifier over its splits.
 
     Parameters
@@ -38,6 +40,8 @@ def result_rows(predictions: Sequence[Prediction], groups: np.ndarray | None = N
         One per split.
     groups : (n_rows,) str, optional
         What the rows belong to, if they are not independent of each other.
+    equal : (n_rows,) int, optional
+        Of independent rows: the same number for copies of one image, which an interval counts once.
     **keys
         `table`, `protocol`, `n_samples`, `classifier` and whatever else tells the row from others.
 
@@ -52,7 +56,7 @@ def result_rows(predictions: Sequence[Prediction], groups: np.ndarray | None = N
     n_test = [len(prediction.rows) for prediction in predictions]
     n_fake = [int(np.count_nonzero(prediction.labels == FAKE)) for prediction in predictions]
     n_groups = None if groups is None else [len(np.unique(groups[prediction.rows])) for prediction in predictions]
-    limits = intervals(predictions, groups)
+    limits = intervals(predictions, groups, equal)
     rows = []
     for metric in METRICS:
         scores = np.array([value[metric] for value in values])
@@ -96,12 +100,15 @@ def metric_values(prediction: Prediction) -> dict[str, float]:
     }
 
 
-def intervals(predictions: Sequence[Prediction], groups: np.ndarray | None = None) -> dict[str, tuple[float, float]]:
+def intervals(
+    predictions: Sequence[Prediction], groups: np.ndarray | None = None, equal: np.ndarray | None = None
+) -> dict[str, tuple[float, float]]:
     """Return {metric: 95 % interval}: what other test images, or other groups, could have given.
 
     Accuracy and recalls on independent rows: Wilson's interval of the mean value and the size of **one** test set,
-    since the splits test the same images again and again; the balanced accuracy combines those of the two recalls by
-    Newcombe's square-and-add method ("Interval Estimation for the Difference Between Independent Proportions", 1998).
+    since the splits test the same images again and again (copies of one image count once); the balanced accuracy
+    combines those of the two recalls by Newcombe's square-and-add method ("Interval Estimation for the Difference
+    Between Independent Proportions", 1998).
 
     Rows with groups, and the ROC AUC: percentiles of a bootstrap that draws the groups (or rows) of all tests anew and
     divides sums over the splits, widened about its mean by Student's t and sqrt(G / (G - 1)) for G groups. In
@@ -111,7 +118,8 @@ def intervals(predictions: Sequence[Prediction], groups: np.ndarray | None = Non
     same: it knows no more than that no error occurred.
     """
     test_rows = np.unique(np.concatenate([prediction.rows for prediction in predictions]))
-    names, group_of_row = np.unique(test_rows if groups is None else groups[test_rows], return_inverse=True)
+    units = equal if groups is None else groups
+    names, group_of_row = np.unique(test_rows if units is None else units[test_rows], return_inverse=True)
     n_groups = len(names)
     random = np.random.default_rng(0)
     draws = random.multinomial(n_groups, np.full(n_groups, 1 / n_groups), _N_BOOTSTRAP).astype(np.float64)
@@ -127,7 +135,7 @@ def intervals(predictions: Sequence[Prediction], groups: np.ndarray | None = Non
         drawn = drawn[np.isfinite(drawn)]
         if len(drawn) and np.ptp(drawn) > 1e-12:
             limits[metric] = _widened(drawn, n_groups)
-    return limits | (_independent_intervals(predictions) if groups is None else {})
+    return limits | (_independent_intervals(predictions, equal) if groups is None else {})
 
 
 def wilson_interval(accuracy: float, n: float) -> tuple[float, float]:
@@ -146,7 +154,7 @@ def roc_points(predictions: Sequence[Prediction]) -> tuple[np.ndarray, np.ndarra
     return roc_curve(labels == FAKE, scores)[:2]
 
 
-def _independent_intervals(predictions):
+def _independent_intervals(predictions, equal):
     """Return {metric: 95 % interval} of the shares among independent rows, as far as both classes are there."""
     limits, centres = {}, {}
     for metric, members in (("accuracy", (REAL, FAKE)), ("recall_real", (REAL,)), ("recall_fake", (FAKE,))):
@@ -154,7 +162,9 @@ def _independent_intervals(predictions):
         shares = [np.mean((p.predicted == p.labels)[rows]) for p, rows in zip(predictions, chosen) if rows.any()]
         if shares:
             centres[metric] = np.mean(shares)
-            limits[metric] = wilson_interval(centres[metric], np.mean(list(map(np.count_nonzero, chosen))))
+            tested = [prediction.rows[rows] for prediction, rows in zip(predictions, chosen)]
+            n_each = [len(rows if equal is None else np.unique(equal[rows])) for rows in tested]
+            limits[metric] = wilson_interval(centres[metric], np.mean(n_each))
     if len(limits) == 3:
         recalls = ("recall_real", "recall_fake")
         below, above = (np.hypot(*(centres[metric] - limits[metric][end] for metric in recalls)) / 2 for end in (0, 1))

@@ -64,7 +64,7 @@ def published_dataset(path: Path, feature: Feature) -> SpectrumDataset:
     spectra, labels = load_published_features(path, fake_label=1)
     check_published(path, spectra, feature, Feature())
     rows = [f"row {index}" for index in range(len(labels))]
-    return SpectrumDataset(
+    dataset = SpectrumDataset(
         spectra,
         labels,
         sources=np.array(CLASS_NAMES)[labels],
@@ -73,6 +73,8 @@ def published_dataset(path: Path, feature: Feature) -> SpectrumDataset:
         feature=replace(feature, n_bins=spectra.shape[1], normalise=bool(np.all(spectra[:, 0] == 1))),
         origin=PUBLISHED_FEATURES,
     )
+    dataset.remarks += dataset.duplicate_remarks()
+    return dataset
 
 
 def check_published(path: Path, spectra: np.ndarray, asked: Feature, published: Feature) -> None:

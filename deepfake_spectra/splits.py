@@ -1,20 +1,43 @@
-"""Splits that do not leak: no group, and if asked no person, on both sides; equal numbers of every source."""
+"""Splits that do not leak: no group, no copy of an image, and if asked no person, on both sides; sources equally."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 from deepfake_spectra.dataset import FAKE, REAL, SpectrumDataset, Split
+from deepfake_spectra.errors import ExperimentError
+from deepfake_spectra.files import printable
+
+LARGEST_POOL = 1000  # images that a small sample size is drawn from, anew for each split
+
+
+def pool_size(n_samples: int, n_splits: int) -> int:
+    """Return from how many images, all sources together, a sample size draws its splits, alone or beside other sizes.
+
+    A small sample that was drawn once would be split ten times, and the ten tests would be of the same few images.
+    """
+    return max(n_samples, min(n_samples * n_splits, LARGEST_POOL))
+
+
+def pool_remark(pool: SpectrumDataset, dataset: SpectrumDataset) -> list[str]:
+    """Return a sentence, in a list, where sample sizes draw from more images than the rest of an experiment is of."""
+    if len(pool) == len(dataset):
+        return []
+    return [
+        f"a sample size draws each split from up to {LARGEST_POOL} images, {len(pool)} here, as N_SPLITS calls for; "
+        f"the other tables and all figures are of the first {len(dataset)}"
+    ]
 
 
 def random_splits(dataset: SpectrumDataset, n_samples: int, test_share: float, n_splits: int, seed: int) -> list[Split]:
     """Return splits of `n_samples` rows, drawn anew each time, with equal numbers of every source on either side.
 
-    No group stands on both sides. Where a source has too few rows on one side, all sources get fewer there.
+    No group stands on both sides, and no copy of an image. Where a source has too few rows on one side, all sources get
+    fewer there. Raises ExperimentError where all images of a source belong together.
     """
     splits = []
     for split_seed in range(seed, seed + n_splits):
-        in_test = held_out_rows(dataset.sources, dataset.groups, test_share, split_seed)
+        in_test = held_out_rows(dataset.sources, dataset.kept_together, test_share, split_seed)
         splits.append(equal_split(dataset.sources, ~in_test, in_test, n_samples, test_share, split_seed))
     return splits
 
@@ -30,23 +53,26 @@ def source_splits(
     """Return splits that train on some sources and test on others, with equal numbers of each source.
 
     Where rows have groups, no group stands on both sides of a split, and there are `n_splits` of them; images that are
-    independent make one split, of all rows.
+    independent make one split, of all rows, less those to be tested that equal one to be trained on. A split that has
+    nothing to test, as all of a source's images equal such ones, is left out.
     """
     if not dataset.is_grouped and set(trained) & set(tested):
         raise ValueError("a source cannot be trained and tested on: its images are independent, and all are taken")
-    n_rows = len(dataset)
+    n_rows, together = len(dataset), dataset.kept_together
     splits = []
     for split_seed in range(seed, seed + n_splits) if dataset.is_grouped else [seed]:
-        train = test = np.ones(n_rows, dtype=bool)
         if dataset.is_grouped:
-            test = held_out_rows(dataset.sources, dataset.groups, test_share, split_seed)
-            train = ~test
-        splits.append(
-            Split(
-                _equal_rows(dataset.sources, trained, train, n_rows, split_seed),
-                _equal_rows(dataset.sources, tested, test, n_rows, split_seed),
-            )
+            may_test = held_out_rows(dataset.sources, together, test_share, split_seed)
+            may_train = ~may_test
+        else:
+            may_train = np.isin(dataset.sources, trained)
+            may_test = ~np.isin(together, together[may_train])
+        train, test = (
+            _equal_rows(dataset.sources, names, allowed, n_rows, split_seed)
+            for names, allowed in ((trained, may_train), (tested, may_test))
         )
+        if len(test):
+            splits.append(Split(train, test))
     return splits
 
 
@@ -59,7 +85,7 @@ def held_out_rows(sources: Sequence, groups: Sequence, test_share: float, seed: 
         Groups that have rows of the same sources form a stratum: images of their own (each a group) are stratified by
         source, photographs that stand in every source form one stratum.
     test_share : float
-        Of the groups of each stratum; at least one of them, never all.
+        Of the groups of each stratum; at least one of them, never all. The only one of its stratum is trained on.
     seed : int
 
     Returns
@@ -69,21 +95,24 @@ def held_out_rows(sources: Sequence, groups: Sequence, test_share: float, seed: 
 
     Raises
     ------
-    ValueError
-        A stratum has only one group: it cannot stand on both sides.
+    ExperimentError
+        Nothing of a source can be tested: its rows are of one group, which cannot stand on both sides.
     """
     names, group_numbers = np.unique(groups, return_inverse=True)
-    source_numbers = np.unique(sources, return_inverse=True)[1]
-    presence = np.zeros((len(names), source_numbers.max() + 1), dtype=bool)
+    source_names, source_numbers = np.unique(sources, return_inverse=True)
+    presence = np.zeros((len(names), len(source_names)), dtype=bool)
     presence[group_numbers, source_numbers] = True
     strata = np.unique(presence, axis=0, return_inverse=True)[1].ravel()
     random = np.random.default_rng(seed)
     in_test = np.zeros(len(names), dtype=bool)
     for stratum in range(strata.max() + 1):
         members = random.permutation(np.flatnonzero(strata == stratum))
-        if len(members) == 1:
-            raise ValueError(f"{names[members[0]]} is the only group of its sources: it cannot be split")
-        in_test[members[: np.clip(round(test_share * len(members)), 1, len(members) - 1)]] = True
+        if len(members) > 1:
+            in_test[members[: np.clip(round(test_share * len(members)), 1, len(members) - 1)]] = True
+    for source, own_groups in enumerate(presence.T):
+        if not in_test[own_groups].any():
+            group, name = (printable(str(text)) for text in (names[own_groups][0], source_names[source]))
+            raise ExperimentError(f"{group} is the only group of {name}: it cannot stand on both sides of a split")
     return in_test[group_numbers]
 
 
@@ -110,7 +139,7 @@ def held_out_identities(
 
     Raises
     ------
-    ValueError
+    ExperimentError
         No draw in 1,000 left both classes on both sides.
     """
     random = np.random.default_rng(seed)
@@ -126,7 +155,7 @@ def held_out_identities(
         may_train = np.array([own.isdisjoint(tested) for own in identities])
         if all(np.any(side & (labels == label)) for side in (may_train, may_test) for label in (REAL, FAKE)):
             return may_train, may_test
-    raise ValueError("no draw of identities leaves real and fake videos on both sides")
+    raise ExperimentError("no draw of identities leaves real and fake videos on both sides")
 
 
 def equal_split(

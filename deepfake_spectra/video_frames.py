@@ -1,5 +1,6 @@
 """The frames of videos -> labelled spectra: where they come from, whom they show, and how they can be split."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -63,6 +64,11 @@ def find_frames(frames_dir: Path | None) -> ImageFolder:
     sample.build_video_sample(sample.VIDEOS_DIR)
     extract_videos(sample.VIDEOS_DIR, sample.FRAMES_DIR, CropOptions(face_detector="centre"))
     return _crops_in(sample.FRAMES_DIR, sample.sample_cache("deepfake_detection"), BUILT_IN_SAMPLE)
+
+
+def count_frames(images: ImageFolder) -> dict[str, int]:
+    """Return {class: number of frames that the index of a folder of crops names}."""
+    return dict(Counter(row.label for row in read_index(images.path)))
 
 
 def load_frames(
@@ -156,7 +162,13 @@ def published_frames(train: Path | None, test: Path, feature: Feature) -> tuple[
             "size alone is the length that each spectrum had before it was resampled, recovered from the features",
         ],
     )
-    return dataset, Split(*(np.flatnonzero(names == name) for name in files)) if len(files) == 2 else None
+    dataset.remarks += dataset.duplicate_remarks()
+    if train is None:
+        return dataset, None
+    authors_split = Split(*(np.flatnonzero(names == name) for name in files))
+    if n_equal := np.count_nonzero(np.isin(*(dataset.equal_images[rows] for rows in reversed(authors_split)))):
+        dataset.remarks.append(f"authors' files: {n_equal} rows that are tested equal rows that are trained on")
+    return dataset, authors_split
 
 
 def protocol_sides(
@@ -178,17 +190,21 @@ def protocol_sides(
         in_test = held_out_rows(names, groups, test_share, split_seed)
         return ~in_test, in_test
 
-    sides_of = {"random": partial(by_groups, np.arange(len(dataset))), "by_video": partial(by_groups, dataset.groups)}
+    sides_of = {
+        "random": partial(by_groups, dataset.equal_images),
+        "by_video": partial(by_groups, dataset.kept_together),
+    }
     if dataset.identities:
         people = "by_photograph" if dataset.origin is BUILT_IN_SAMPLE else "by_identity"
-        sides_of[people] = partial(held_out_identities, dataset.labels, dataset.identities, test_share)
+        shown = _people_of_equal_frames(dataset)
+        sides_of[people] = partial(held_out_identities, dataset.labels, shown, test_share)
     sides, sentences = {}, []
     for protocol, draw in sides_of.items():
         try:
             sides[protocol] = [draw(split_seed) for split_seed in range(seed, seed + n_splits)]
-        except ValueError as reason:  # too few videos, or people, to have some on either side
+        except ExperimentError as reason:  # too few videos, or people, to have some on either side
             sentences.append(f"{protocol.replace('_', ' ')} left out: {reason}")
-    parts = leave_one_part_out(dataset.identities) if "by_identity" in sides else []
+    parts = leave_one_part_out(shown) if "by_identity" in sides else []
     has_both = all(len(np.unique(dataset.labels[side])) == 2 for part in parts for side in part)
     if has_both and 2 <= len(parts) <= n_splits:
         sides["by_identity"] = parts
@@ -311,6 +327,14 @@ def reals_beside(fake_source: str, dataset: SpectrumDataset) -> list[str]:
     """Return the real sources of the same compression, or all of them where the names do not tell."""
     reals = dataset.sources_of(REAL)
     return [name for name in reals if compression(name) == compression(fake_source)] or reals
+
+
+def _people_of_equal_frames(dataset):
+    """Return whom each frame shows, and its copies in other videos under other names."""
+    people = [set() for _ in dataset.paths]
+    for first, shown in zip(dataset.equal_images, dataset.identities):
+        people[first] |= shown
+    return [frozenset(people[first]) for first in dataset.equal_images]
 
 
 def _equal_splits(classes, sides, n_samples, test_share, seed):

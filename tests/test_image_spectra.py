@@ -9,19 +9,18 @@ from conftest import linux_only
 from pictures import by_opencv, colour_picture, picture, write_source
 from scipy.interpolate import CubicSpline
 
-from deepfake_spectra import image_spectra
+from deepfake_spectra import image_spectra, measurement
 from deepfake_spectra.alterations import alter
-from deepfake_spectra.dataset import BUILT_IN_SAMPLE, FAKE, IMAGES, REAL, Feature, ImageFolder, SpectrumDataset
+from deepfake_spectra.dataset import BUILT_IN_SAMPLE, FAKE, IMAGES, REAL, Feature, ImageFolder
 from deepfake_spectra.errors import ExperimentError, UnreadableImage, UsageError
 from deepfake_spectra.image_spectra import (
-    feature_of,
     find_images,
     label_sources,
     load_spectra,
     mean_log_power_plane,
-    measure_spectrum,
     sizes_that_fit,
 )  # fmt: skip
+from deepfake_spectra.measurement import feature_of, measure_spectrum
 from deepfake_spectra.opencv import cv2
 from radial_spectrum import radial_spectrum, resample_spectrum
 
@@ -266,7 +265,7 @@ def test_a_row_is_what_the_paper_describes(shape):
 
 
 def test_a_spectrum_that_begins_with_zero_is_no_feature(monkeypatch):
-    monkeypatch.setattr(image_spectra, "radial_spectrum", lambda *_: np.arange(20.0))
+    monkeypatch.setattr(measurement, "radial_spectrum", lambda *_: np.arange(20.0))
     with pytest.raises(UnreadableImage, match="zero"):
         feature_of(picture(), Feature(n_bins=20, normalise=True))
 
@@ -330,18 +329,16 @@ def test_what_has_been_loaded_knows_its_origin(two_sources, tmp_path):
     ],
 )
 def test_sizes_that_fit_are_equal_numbers_of_all_sources_and_each_change_is_said(sizes, fitting, sentences):
-    sources = np.repeat(["a", "b", "c", "d"], [12, 10, 11, 12])
-    dataset = SpectrumDataset(None, np.zeros(45), sources, sources, [], Feature())
-    assert sizes_that_fit(dataset, sizes) == (fitting, sentences)
+    counts = {"a": 12, "b": 10, "c": 11, "d": 12}
+    assert sizes_that_fit(counts, sizes) == (fitting, sentences)
 
 
 @pytest.mark.parametrize(
-    "n, asked, words", [(1, 20, "found 1 images of b, need 2 images of each source"), (9, 3, "2 sources, need 2")]
+    "n, asked, words", [(1, 20, "b has 1 images, need 2 images of each source"), (9, 3, "2 sources, need 2")]
 )
 def test_not_even_two_of_each_source_end_the_run(n, asked, words):
-    sources = np.repeat(["a", "b"], [10, n])
     with pytest.raises(ExperimentError, match=f"^sample size {asked} left out: {words}"):
-        sizes_that_fit(SpectrumDataset(None, np.zeros(10 + n), sources, sources, [], Feature()), (asked,))
+        sizes_that_fit({"a": 10, "b": n}, (asked,))
 
 
 # --- 2-D spectra

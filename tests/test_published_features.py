@@ -13,7 +13,8 @@ from pictures import picture
 from deepfake_spectra.dataset import FAKE, PUBLISHED_FEATURES, REAL, Feature, ImageFolder
 from deepfake_spectra.errors import ExperimentError, UsageError
 from deepfake_spectra.image_files import read_gray
-from deepfake_spectra.image_spectra import feature_of, load_spectra
+from deepfake_spectra.image_spectra import load_spectra
+from deepfake_spectra.measurement import feature_of
 from deepfake_spectra.published_features import load_published_features, published_dataset
 
 SPECTRA = np.linspace(1, 0.3, 12).reshape(4, 3)

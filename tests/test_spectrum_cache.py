@@ -1,6 +1,7 @@
 """Spectra on disk: never computed twice, never mixed up, never half a file, and never seen in the numbers."""
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -8,11 +9,13 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from conftest import linux_only
-from pictures import by_opencv, picture, write_source
+from pictures import by_opencv, by_pillow, colour_picture, picture, write_source
+from PIL import ExifTags, Image
 
 from deepfake_spectra import image_spectra, spectrum_cache
 from deepfake_spectra.dataset import Feature
@@ -30,7 +33,7 @@ def said(capsys):
 
     def said():
         *_, (n_cached, n_computed, reason) = re.findall(
-            r"^spectra: (\d+) from \S+, (\d+) computed(.*)$", capsys.readouterr().out, re.MULTILINE
+            r"^spectra.*: (\d+) from \S+, (\d+) computed(.*)$", capsys.readouterr().out, re.MULTILINE
         )
         return int(n_cached), int(n_computed), reason
 
@@ -48,7 +51,7 @@ def same(first, second):
 def test_a_second_run_computes_nothing_and_gives_the_same(load, said, monkeypatch):
     first = load()
     assert said() == (0, 24, "") and same(first, load(cache="other"))
-    monkeypatch.setattr(image_spectra, "_measure_file", None)
+    monkeypatch.setattr(image_spectra, "measure_file", None)
     assert same(load(), first) and said() == (24, 0, "")
 
 
@@ -61,7 +64,7 @@ def test_the_digest_of_each_file_is_its_sha256_also_out_of_the_cache(load, said,
     rewrite(two_sources / "real/003.png")
     again = load()
     assert again.digests == expected(again) != first.digests
-    monkeypatch.setattr(image_spectra, "_measure_file", None)
+    monkeypatch.setattr(image_spectra, "measure_file", None)
     assert load().digests == again.digests and said() == (24, 0, "")
     assert load(n_samples=8).digests == expected(load(n_samples=8))
     assert again.of_rows([5, 2]).digests == [again.digests[5], again.digests[2]]
@@ -117,7 +120,7 @@ def test_a_larger_draw_computes_the_difference(load, said):
 def test_another_feature_is_computed_anew_and_both_are_kept(load, said, other):
     first = load()
     dataset = load(other)
-    assert said() == (0, 24, "; the cache holds other features only")
+    assert said() == (0, 24, "")
     assert not np.array_equal(dataset.spectra, first.spectra) and same(dataset, load(other, cache="other"))
     assert same(load(other), dataset) and said() == (24, 0, "")
     assert same(load(), first) and said() == (24, 0, "")
@@ -181,6 +184,139 @@ def test_bytes_changed_anywhere_in_a_cache_file_are_never_believed(load, tmp_pat
         assert same(load(n_samples=4, n_threads=1), first)
 
 
+def kinds_of_wrong(name, array):
+    """Yield other values of an array of a cache file: missing (None), of other forms, and impossible ones."""
+    yield from (None, np.array(5), np.array("x"), np.array(b"x"), np.array([{}]), np.array([]), np.zeros((2, 2, 2)))
+    if array.ndim:
+        yield from (array[:-1], np.concatenate([array, array[:1]]), array[None], np.array(["x"] * len(array)))
+    if array.dtype.kind in "if":
+        negative = array.astype(np.int64)
+        negative.flat[0] = -2000
+        yield from (negative, negative.astype(np.float64), array.astype(np.float32), array.astype(np.int32))
+    if name == "spectra":
+        yield from (
+            np.where(np.arange(len(array)) == 7, value, array) for value in (np.nan, np.inf, -np.inf, 1e5, -1e3)
+        )
+    if name == "lengths":
+        yield from (
+            array + np.array([1, -1, 0, 0]),
+            np.array([array.sum(), 0, 0, 0]),
+            array - np.array([array[0], 0, 0, 0]),
+        )
+    if name == "headers":
+        for field, value in (
+            ("width", 0), ("width", -5), ("width", 70), ("height", 2**30), ("format", "XCF"), ("format", "\x1b[2J"),
+            ("jpeg_quality", -1), ("jpeg_quality", 101), ("subsampling", "4:x:0"), ("subsampling", "\x1b"),
+        ):  # fmt: skip
+            wrong = array.copy()
+            wrong[field][1] = value
+            yield wrong
+        yield array.astype([(name, "i8" if kind == "<i4" else kind) for name, kind in array.dtype.descr])
+        yield array.astype([(f"{name}s", kind) for name, kind in array.dtype.descr])
+    if name == "remarks":
+        yield from (np.array([text, "", "", ""]) for text in ("sharpened", "grey;turned", "\x1b[31m", "Grey"))
+    if name == "sha256":
+        yield from (np.array([text, *array[1:]]) for text in ("", "0" * 63, "g" * 64, "A" * 64, "0" * 65, "\x1b" * 64))
+    if name == "paths":
+        paths = json.loads(array.item())
+        for wrong in (paths[:-1], [*paths, "more"], [*paths[:-1], paths[0]], [*paths[:-1], 5], dict.fromkeys(paths, 1)):
+            yield np.array(json.dumps(wrong))
+        yield from (np.array(text) for text in ("", "[", "[" * 100_000, f"[{json.dumps(paths)}]"))
+
+
+def test_whatever_a_cache_file_holds_it_is_checked_and_nothing_wrong_is_used(load, tmp_path, capsys):
+    first = load(n_samples=4, n_threads=1)
+    [path] = (tmp_path / "cache").iterdir()
+    with np.load(path) as file:
+        right = {name: file[name] for name in file if name != "seal"}
+    wrong_ones = [(name, wrong) for name in right for wrong in kinds_of_wrong(name, right[name])]
+    wrong_ones += [("seal", wrong) for wrong in kinds_of_wrong("seal", np.array(spectrum_cache.seal_of(right)))][1:]
+    assert len(wrong_ones) > 100
+    for name, wrong in wrong_ones:
+        for file in (tmp_path / "cache").iterdir():
+            file.unlink()
+        held = {key: array for key, array in (right | {name: wrong}).items() if array is not None}
+        np.savez(path, **{"seal": np.array(spectrum_cache.seal_of(held))} | held)
+        capsys.readouterr()
+        assert same(load(n_samples=4, n_threads=1), first), (name, wrong)
+        printed = capsys.readouterr()
+        damaged, computed = printed.out.splitlines()
+        assert damaged == f"{path}: damaged, its spectra are computed again", (name, wrong)
+        assert computed.endswith(", 4 computed") and printed.err == "", (name, wrong)
+
+
+def test_a_value_that_could_be_right_is_not_believed_if_it_is_not_what_was_written(load, tmp_path, capsys):
+    first = load(n_samples=4)
+    [path] = (tmp_path / "cache").iterdir()
+    with np.load(path) as file:
+        held = {name: file[name] for name in file}
+    held["spectra"][5] += 1e-9
+    np.savez(path, **held)
+    assert same(load(n_samples=4), first) and ": damaged, " in capsys.readouterr().out
+
+
+def test_a_cache_file_as_it_was_written_passes_its_checks_whatever_the_feature_and_the_image(load, said, two_sources):
+    (two_sources / "real/colour.jpg").write_bytes(by_pillow(colour_picture(5, (40, 60)), "JPEG", quality=80))
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    turned = by_pillow(picture(6, (48, 80)), "JPEG", exif=exif)
+    (two_sources / "fake/turned.jpg").write_bytes(turned)
+    extreme = np.zeros((48, 64), np.uint8)
+    extreme[::2] = 255  # most frequencies are empty, DC and one other are as strong as they can be
+    (two_sources / "fake/stripes.png").write_bytes(by_opencv(extreme))
+    for feature in (
+        Feature(),
+        *OTHER_FEATURES,
+        Feature("centred", "centre_third", alteration="crop 40x41 + resize 60x50"),
+    ):
+        first = load(feature, n_threads=1)
+        assert same(load(feature), first) and said() == (27, 0, "")
+
+
+# --- the code and the packages that measured
+
+
+@pytest.mark.parametrize(
+    "changed, reason",
+    [
+        ({"code": "other"}, "; the code that measures has changed since the cache was written"),
+        ({"numpy": "0.1"}, "; numpy 0.1 has become {numpy} since the cache was written"),
+        ({"opencv": "\x1b[2J", "code": "x"}, "; opencv \\x1b[2J has become {opencv} since the cache was written"),
+    ],
+)
+def test_what_other_code_measured_is_not_used_and_that_is_said(load, said, monkeypatch, changed, reason):
+    now = spectrum_cache.measured_by()
+    with monkeypatch.context() as patch:
+        patch.setattr(spectrum_cache, "measured_by", lambda: now | changed)
+        load()
+    first = load()
+    assert said() == (0, 24, reason.format(**now))
+    assert same(load(), first) and said() == (24, 0, "")  # both lie there
+
+
+def test_the_digest_of_the_code_changes_with_what_it_does_and_not_with_what_it_says(tmp_path, monkeypatch):
+    def digest_of(source):
+        (tmp_path / "module.py").write_text(source, encoding="utf-8")
+        module = SimpleNamespace(__file__=tmp_path / "module.py")
+        monkeypatch.setattr(spectrum_cache, "MEASURING_MODULES", (module,))
+        return spectrum_cache.measured_by.__wrapped__()["code"]
+
+    source = '"""Text."""\n\n\ndef double(x):\n    """Return twice x."""\n    return 2 * x\n'
+    as_is = digest_of(source)
+    assert as_is == digest_of(source.replace("Return twice", "Give two times").replace("2 * x", "2 * x  # why"))
+    assert as_is == digest_of(source.replace('"""Text."""', "# no text\n"))
+    assert as_is != digest_of(source.replace("2 * x", "3 * x"))
+
+
+def test_every_module_that_measuring_imports_belongs_to_the_key():
+    measuring = {module.__name__ for module in spectrum_cache.MEASURING_MODULES}
+    program = "import sys, deepfake_spectra.measurement; print(*sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    ours = {name for name in ended.stdout.split() if name.startswith("deepfake_spectra.")}
+    words = {f"deepfake_spectra.{name}" for name in ("errors", "files", "dataset", "duplicates")}  # measure nothing
+    assert ours == (measuring | words) - {"radial_spectrum", "deepfake_spectra.spectrum_cache"}
+
+
 def test_what_a_kill_left_of_a_cache_file_is_no_cache(load, said, tmp_path):
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache/.partial-1-2-abc.npz").write_bytes(b"PK")
@@ -209,13 +345,13 @@ from deepfake_spectra.dataset import Feature, ImageFolder
 from deepfake_spectra.settings import run
 
 spectrum_cache.IMAGES_PER_CACHE_FILE = 10
-measure = image_spectra._measure_file
+measure = image_spectra.measure_file
 
 def measure_slowly(path, feature):
     time.sleep(0.01)
     return measure(path, feature)
 
-image_spectra._measure_file = measure_slowly
+image_spectra.measure_file = measure_slowly
 data_dir, cache = map(Path, sys.argv[1:])
 images = ImageFolder(data_dir, {"real": 0, "fake": 1}, cache)
 run(lambda: len(image_spectra.load_spectra(images, Feature(), n_threads=2)) and 0)

@@ -5,6 +5,7 @@ import pytest
 from datasets import SOURCES, make_dataset
 
 from deepfake_spectra.dataset import FAKE, REAL
+from deepfake_spectra.errors import ExperimentError
 from deepfake_spectra.splits import (
     equal_split,
     held_out_identities,
@@ -42,7 +43,7 @@ def test_groups_of_the_same_sources_form_a_stratum():
 
 
 def test_the_only_group_of_its_sources_cannot_be_split():
-    with pytest.raises(ValueError, match="video 1 is the only group"):
+    with pytest.raises(ExperimentError, match="video 1 is the only group"):
         held_out_rows(["a", "a", "b", "b"], ["video 1", "video 1", "video 2", "video 3"], 0.2, 0)
 
 
@@ -153,7 +154,7 @@ def test_a_split_by_identity_is_the_same_for_a_seed_and_another_for_another():
 @pytest.mark.parametrize("n_people, steps", [(2, (1,)), (3, (1,)), (3, (1, 2))])
 def test_where_everybody_is_linked_to_everybody_no_split_by_identity_is_found(n_people, steps):
     labels, identities = ring_of_fakes(n_people, steps)
-    with pytest.raises(ValueError, match="no draw of identities"):
+    with pytest.raises(ExperimentError, match="no draw of identities"):
         held_out_identities(labels, identities, 0.2, 0)
 
 

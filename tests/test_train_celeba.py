@@ -307,11 +307,20 @@ def test_another_process_and_the_cache_give_the_same_numbers(train, few, first_r
     flags += ("--both-altered", "crop 30x30 + jpeg 75", "--n-threads", 1, "--output-dir", tmp_path)
     for computed in 24, 0:
         printed = train("--data-dir", few, *flags)
-        n_computed = [int(n) for n in re.findall(r"^spectra: .* (\d+) computed", printed, re.MULTILINE)]
+        n_computed = [int(n) for n in re.findall(r"^spectra.*: .* (\d+) computed", printed, re.MULTILINE)]
         assert n_computed == (
             [48] * 6 if computed else [0] * 6
         )  # three centres and three alterations, each loaded once
         assert results_of(tmp_path, "celeba")["rows"] == results_of(first_run[0], "celeba")["rows"]
+
+
+def test_a_sample_size_gives_the_same_numbers_alone_and_beside_others(train, few, tmp_path):
+    found = []
+    for sizes in ((8,), (48, 8)):
+        flags = ("--sample-sizes", *sizes, "--n-splits", 2, "--fakes-altered", "--both-altered")
+        train("--data-dir", few, *flags, "--output-dir", tmp_path)
+        found.append(rows_where(results_of(tmp_path, "celeba"), table="sample_sizes", n_samples=8))
+    assert found[0] == found[1] and len(found[0]) > 20
 
 
 def test_the_figures_are_of_the_svm_and_of_the_controls(train, drawn, few, tmp_path):
@@ -408,7 +417,7 @@ def test_the_sample_is_called_one_and_split_by_photograph_in_every_table(train, 
     paths = [line.partition("  ")[2] for line in lines]
     labels = np.array([REAL if path.startswith("photographs") else FAKE for path in paths])
     sources, photographs = [path.split("/")[0] for path in paths], list(map(photograph_of, paths))
-    dataset = make_dataset(np.zeros((len(paths), 2)), labels, sources, photographs)
+    dataset = make_dataset(np.arange(2.0 * len(paths)).reshape(-1, 2), labels, sources, photographs)
     fakes = dataset.of_sources(dataset.sources_of(FAKE))
     control = half_altered(fakes, fakes)
     for split in random_splits(control, len(control), 0.2, 5, 0):

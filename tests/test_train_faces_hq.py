@@ -23,7 +23,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC
 
 import train_faces_hq
-from deepfake_spectra import plane_plots, plots
+from deepfake_spectra import image_spectra, plane_plots, plots
 from deepfake_spectra.alterations import alter
 from deepfake_spectra.dataset import BUILT_IN_SAMPLE, FAKE, IMAGES, PUBLISHED_FEATURES, REAL, Feature, SpectrumDataset
 from deepfake_spectra.opencv import cv2
@@ -232,6 +232,25 @@ def test_table_1_holds_every_classifier_at_the_sizes_that_fit(first_run):
     assert accuracy_of(results, classifier="headers_only", n_samples=48) == 0.5 and "headers alone" not in first_run[1]
     assert "sample size 1000 became 48: real_a has 12 images" in first_run[1]
     assert "sample size 21 became 20: equal numbers of 4 sources" in first_run[1]
+    assert first_run[1].index("sample size 1000 became") < first_run[1].index("spectra: ")  # said before the work
+
+
+def test_a_sample_size_gives_the_same_numbers_alone_and_beside_others(train, faces, tmp_path):
+    found = []
+    for sizes in ((8,), (48, 20, 8), (8, 32)):
+        flags = ("--sample-sizes", *sizes, "--n-splits", 3, "--both-altered", "--output-dir", tmp_path)
+        printed = train("--data-dir", faces, *NAMED, *flags)
+        rows = rows_where(results_of(tmp_path, "faces_hq"), table="sample_sizes", n_samples=8)
+        found.append(rows)
+        is_alone = len(sizes) == 1  # 8 images, three times anew, are drawn from 24
+        assert ("24 spectra" in printed and "N_SPLITS calls for; the other tables" in printed) == is_alone
+    assert found[0] == found[1] == found[2] and len(found[0]) > 20
+
+
+def test_sizes_that_cannot_be_are_said_before_an_image_is_read(call, faces, monkeypatch, drawn):
+    monkeypatch.setattr(image_spectra, "measure_file", None)
+    ended = call("train_faces_hq", "--data-dir", faces, *NAMED, "--sample-sizes", 7, 3)
+    assert (ended.status, ended.out) == (1, "") and "sample size 7 left out" in ended.err
 
 
 def test_table_2_alters_all_images_alike_and_as_they_are_is_the_largest_size_of_table_1(first_run):
@@ -712,7 +731,7 @@ def test_the_pipeline_is_judged_by_an_svm_that_has_seen_neither_picture_nor_phot
 def test_limits_are_of_a_detector_of_the_first_generator():
     levels = {"real_a": 0, "real_b": 2, "first": 3, "second": 1, "third": 5}  # the threshold stands at 1.5
     sources = np.repeat(list(levels), 6)
-    spectra = np.array([[levels[name], 0.0] for name in sources])
+    spectra = np.array([[levels[name], row / 1000] for row, name in enumerate(sources)])  # no two are equal
     labels = np.where(np.char.startswith(sources, "real"), REAL, FAKE)
     groups = np.array([f"photograph {row % 6}" for row in range(30)])
     dataset = SpectrumDataset(

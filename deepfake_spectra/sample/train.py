@@ -43,7 +43,7 @@ from deepfake_spectra.classification import score_classifiers, score_k_means
 from deepfake_spectra.dataset import BUILT_IN_SAMPLE, FAKE, REAL, Feature, SpectrumDataset
 from deepfake_spectra.errors import ExperimentError, UnreadableImage
 from deepfake_spectra.files import display_path, whole_file
-from deepfake_spectra.image_spectra import measure_spectrum
+from deepfake_spectra.measurement import measure_spectrum
 from deepfake_spectra.packages import require
 from deepfake_spectra.parallel import in_threads
 from deepfake_spectra.results import check_results, result_table, rows_of, write_results
