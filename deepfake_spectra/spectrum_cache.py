@@ -29,7 +29,7 @@ IMAGES_PER_CACHE_FILE = 1000
 MEASURING_MODULES = (
     radial_spectrum, opencv, pillow, image_checks, image_files, alterations, measurement, sys.modules[__name__],
 )  # fmt: skip
-MEASURING_PACKAGES = ("numpy", "scipy", "pillow", "pillow-heif")  # OpenCV's has several names
+MEASURING_PACKAGES = ("numpy", "scipy", "pillow", "pillow-heif", "simplejpeg")  # OpenCV's has several names
 LOWEST_VALUE = 20 * np.log(radial_spectrum.EPSILON) - 1  # of any spectrum: where a frequency is empty
 HIGHEST_VALUE = 20 * np.log(255 * image_files.MOST_PIXELS) + 1  # at DC, of the largest white image
 
