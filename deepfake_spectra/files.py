@@ -160,10 +160,10 @@ def _holds(path, mark):
 
 
 def _try_to_write_into(folder):
-    """Make a folder, and a file in it, which goes again: what would fail in the end fails now."""
+    """Make a file in a folder, or where it would have to be made, that goes again: what would fail later fails now."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder, prefix=".partial-"):
+        existing = next(part for part in (folder, *folder.parents) if part.exists())
+        with tempfile.TemporaryFile(dir=existing, prefix=".partial-"):
             pass
     except OSError as error:
         error.filename = str(folder)
