@@ -180,8 +180,13 @@ def train_all(settings) -> dict[str, Path]:
     print(f"{len(missing)} of {len(paths)} generators to train, in {display_path(folder)}")
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:  # fork and torch do not mix
         trainings = [pool.submit(train, *key, settings, paths[key], line) for line, key in enumerate(missing)]
-        for training in as_completed(trainings):
-            training.result()
+        try:
+            for training in as_completed(trainings):
+                training.result()
+        except KeyboardInterrupt:
+            for process in multiprocessing.active_children():  # a kill reaches this process alone
+                process.terminate()
+            raise
     return {path.stem: path for path in paths.values()}
 
 
