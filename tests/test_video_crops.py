@@ -203,6 +203,7 @@ def test_a_folder_of_the_official_layout_that_cannot_be_listed_ends_the_run(tree
         list_videos(videos)
 
 
+@linux_only
 def test_loose_videos_are_of_the_class_that_is_named_and_the_index_grows(tree, tmp_path, extract):
     videos = tree("holiday/-a.mp4", "holiday/café/b\n.mp4", "swaps/a.mp4")
     assert "frames/index.csv: 40 real and 0 fake crops of 2 videos" in extract(videos / "holiday", label="real")
@@ -292,6 +293,7 @@ def test_broken_videos_are_named_with_the_reason_and_the_rest_goes_on(tree, clip
     assert {row.video for row in read_index(tmp_path / "frames")} == {"good.mp4"}
 
 
+@linux_only
 def test_a_video_that_cannot_be_read_now_is_said_and_tried_again(tree, tmp_path, extract, capsys, monkeypatch):
     videos = tree("real/a.mp4", "real/b.mp4", "real/c.mp4")
     (videos / "real/gone.mp4").symlink_to(tmp_path / "on a disk that is not mounted.mp4")
@@ -460,6 +462,7 @@ def test_a_folder_that_is_not_ours_is_not_removed(tree, tmp_path, extract):
     assert (videos / "real/a/x.mp4").read_bytes() == video
 
 
+@linux_only
 def test_what_is_not_ours_in_a_folder_of_crops_is_not_removed(tree, tmp_path, extract):
     videos = tree("real/a.mp4")
     extract(videos)
