@@ -56,7 +56,7 @@ def extract_videos(
     Parameters
     ----------
     videos_dir : Path
-        One of the layouts in the head of this module.
+        One of the layouts in the head of `video_files`.
     frames_dir : Path
         A video that was finished before, from the same file with the same options, is not touched.
     options : CropOptions
@@ -127,25 +127,14 @@ def extract_video(video: Video, frames_dir: Path, options: CropOptions) -> dict:
         The video cannot be read at present: nothing is recorded.
     """
     try:
-        record = {"made_from": _made_from(video, options), "skipped": None, "rows": []}
+        made_from = _made_from(video, options)
     except OSError as error:
         raise NoCropsNow(error.strerror) from None
     folder, partial = frames_dir / video.folder, frames_dir / PARTIAL_NAME / video.folder
     replaced = frames_dir / PARTIAL_NAME / "replaced" / video.folder
-    frames = sampled_frames(video.path, options.frames_per_video)
     try:
         partial.mkdir(parents=True)
-        try:
-            for crop in face_crops(frames, options.face_detector, options.face_margin):
-                name = f"{crop.index:06}.png"
-                (partial / name).write_bytes(cv2.imencode(".png", crop.image)[1])
-                record["rows"].append(_crop_row(video, name, crop))
-        except NoCropsNow:
-            raise
-        except NoCrops as reason:
-            record |= {"skipped": str(reason), "rows": []}
-            for path in partial.iterdir():
-                path.unlink()
+        record = {"made_from": made_from, **_write_crops(video, partial, options)}
         (partial / RECORD_NAME).write_text(json.dumps(record), encoding="utf-8")
         folder.parent.mkdir(parents=True, exist_ok=True)
         if folder.exists():  # out of the way in one step, so that it stays whole where it may not be replaced
@@ -159,6 +148,24 @@ def extract_video(video: Video, frames_dir: Path, options: CropOptions) -> dict:
         shutil.rmtree(partial, ignore_errors=True)
         shutil.rmtree(replaced, ignore_errors=True)
     return record
+
+
+def _write_crops(video, folder, options):
+    """Write the crops of one video into an empty folder, and return the record's "skipped" and "rows"."""
+    frames = sampled_frames(video.path, options.frames_per_video)
+    rows = []
+    try:
+        for crop in face_crops(frames, options.face_detector, options.face_margin):
+            name = f"{crop.index:06}.png"
+            (folder / name).write_bytes(cv2.imencode(".png", crop.image)[1])
+            rows.append(_crop_row(video, name, crop))
+    except NoCropsNow:
+        raise
+    except NoCrops as reason:
+        for path in folder.iterdir():
+            path.unlink()
+        return {"skipped": str(reason), "rows": []}
+    return {"skipped": None, "rows": rows}
 
 
 def _rows_before(frames_dir):

@@ -75,9 +75,9 @@ def test_without_data_it_runs_on_the_sample_and_says_so_first(call, tmp_path, na
     "flags, status, words",
     [
         (("--videos-dir", "nowhere"), 2, "nowhere: no such folder; set VIDEOS_DIR or --videos-dir"),
-        (("--frames-per-video", 0), 2, "FRAMES_PER_VIDEO is 0: expected at least 1"),
+        (("--frames-per-video", 0), 2, "FRAMES_PER_VIDEO is 0: expected 1 to 10000"),
         (("--n-threads", 0), 2, "N_THREADS is 0"),
-        (("--face-margin", 0), 2, "FACE_MARGIN is 0.0: expected above 0"),
+        (("--face-margin", 0), 2, "FACE_MARGIN is 0.0: expected 0.1 to 10"),
         (("--face-detector", "dlib"), 2, "invalid choice: 'dlib'"),
         (("--label", "both"), 2, "invalid choice: 'both'"),
         (("--label", "fake"), 2, "found folders that say of 1 videos whether they are real or fake; --label is for"),
