@@ -8,6 +8,8 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -29,6 +31,21 @@ def raise_first() -> None:
     """From now on the first signal raises KeyboardInterrupt in the main thread."""
     _set_handlers(_raise)
     sys.unraisablehook = _raise_again
+
+
+@contextmanager
+def held_back() -> Iterator[None]:
+    """Hear a signal only when the block has ended: what it writes belongs together."""
+    came = []
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    _set_handlers(lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])
 
 
 def ignore() -> None:

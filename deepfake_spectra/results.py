@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from deepfake_spectra import interrupts
 from deepfake_spectra.dataset import CLASS_NAMES, SpectrumDataset
 from deepfake_spectra.files import (
     FIGURE_MARK,
@@ -67,6 +68,7 @@ def check_results(folder: Path, experiment: str, figures: Sequence[str], inputs:
     check_outputs([(folder / f"{experiment}_{name}", mark) for name, mark in marks.items()], inputs)
 
 
+@interrupts.held_back()  # an old table beside new results would be worse than either
 def write_results(
     folder: Path,
     experiment: str,

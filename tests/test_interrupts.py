@@ -10,6 +10,7 @@ import pytest
 from conftest import linux_only
 
 from deepfake_spectra.files import REPOSITORY
+from deepfake_spectra.interrupts import held_back
 
 pytestmark = linux_only
 
@@ -129,6 +130,25 @@ def test_a_signal_is_heard_wherever_it_comes(start, body):
     process = start(body)
     process.send_signal(signal.SIGINT)
     assert end_of(process) == (130, f"waits.py: {KEPT}\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_amid_files_that_belong_together_waits_for_the_last(number):
+    def on_signal(*_):
+        raise KeyboardInterrupt
+
+    former = signal.signal(number, on_signal)
+    written = []
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            with held_back():
+                signal.raise_signal(number)
+                written.append("the table")
+                signal.raise_signal(number)
+                written.append("the results")
+        assert written == ["the table", "the results"] and signal.getsignal(number) is on_signal
+    finally:
+        signal.signal(number, former)
 
 
 def test_a_signal_that_the_caller_wants_ignored_stays_so(start):

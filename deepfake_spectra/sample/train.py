@@ -28,6 +28,7 @@ import zipfile
 import zlib
 from collections import ChainMap
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
@@ -183,6 +184,8 @@ def train_all(settings) -> dict[str, Path]:
         try:
             for training in as_completed(trainings):
                 training.result()
+        except BrokenProcessPool:
+            raise ExperimentError("a training was killed, most likely for want of memory; lower BATCH_SIZE") from None
         except KeyboardInterrupt:
             for process in multiprocessing.active_children():  # a kill reaches this process alone
                 process.terminate()
