@@ -149,9 +149,9 @@ def test_an_image_without_a_spectrum_is_named(content, reason, benchmark, tmp_pa
     [
         ("--images-dir missing", "missing: no such folder"),
         ("--images-dir empty", "empty: found no image"),
-        ("--n-images 0", "N_IMAGES is 0: expected at least 1"),
-        ("--n-repeats 0", "N_REPEATS is 0: expected at least 1"),
-        ("--side 8", "SIDE is 8: expected at least 9"),
+        ("--n-images 0", "N_IMAGES is 0: expected 1 to 10000"),
+        ("--n-repeats 0", "N_REPEATS is 0: expected 1 to 1000"),
+        ("--side 8", "SIDE is 8: expected 9 to 8192"),
         ("--jpeg-quality 101", "JPEG_QUALITY is 101: expected 1 to 100"),
         ("--n-threads 0", "N_THREADS is 0"),
     ],

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
@@ -554,12 +555,26 @@ def test_a_generator_learns_to_paint_what_the_discriminator_takes_for_real(tmp_p
         (("--seeds",), "SEEDS is empty: expected at least one number"),
         (("--patch-side", "63"), "PATCH_SIDE is 63: expected a multiple of 4"),
         (("--betas", "0.5"), "BETAS is 0.5: expected two numbers"),
-        (("--steps", "0"), "STEPS is 0: expected at least 1"),
+        (("--steps", "0"), "STEPS is 0: expected 1 to 1000000"),
     ],
 )
 def test_a_recipe_that_cannot_be_trained_is_a_wrong_call(call, words, sentence):
     ended = call("deepfake_spectra.sample.train", *words)
     assert ended.status == 2 and sentence in ended.err
+
+
+class KilledPool(ProcessPoolExecutor):
+    """Processes that end before their work."""
+
+    def submit(self, *_):
+        return super().submit(os._exit, 1)
+
+
+@needs_torch
+def test_a_training_that_was_killed_ends_in_one_sentence(call, monkeypatch):
+    monkeypatch.setattr(training, "ProcessPoolExecutor", KilledPool)
+    ended = call("deepfake_spectra.sample.train", "--steps", 1)
+    assert (ended.status, ended.err.count("\n")) == (1, 1) and "want of memory; lower BATCH_SIZE" in ended.err
 
 
 def test_without_torch_the_training_says_what_to_install(call, monkeypatch):

@@ -601,7 +601,7 @@ def test_the_centres_are_drawn_with_their_own_curves_and_the_released_one(train,
         (("--data-dir", "gone"), 2, "gone: no such folder"),
         (("--fake-sources", "mine"), 2, "no source 'mine' there; found dataset_celebA, img_align_celeba"),
         (("--sample-sizes", 3), 1, "sample size 3 left out: 2 sources, need 2 images of each source, 4 in total"),
-        (("--rbf-gamma", 0), 2, "RBF_GAMMA is 0.0: expected above 0"),
+        (("--rbf-gamma", 0), 2, "RBF_GAMMA is 0.0: expected 1e-06 to 1000000"),
         (("--poly-gamma", "3"), 2, "invalid choice"),
     ],
 )

@@ -432,11 +432,11 @@ def test_the_sample_is_called_one_wherever_its_numbers_stand(train, tmp_path, dr
         (("--published-test", "x.pkl", "--frames-dir", "frames"), 2, "found both FRAMES_DIR and PUBLISHED_TEST"),
         (("--published-test", "HERE", "--convention", "centred"), 2, "found 'centred'"),
         (("--frames-dir", "gone"), 2, "gone: no such folder"),
-        (("--n-splits", 0), 2, "N_SPLITS is 0: expected at least 1"),
+        (("--n-splits", 0), 2, "N_SPLITS is 0: expected 1 to 1000"),
         (("--test-share", 0), 2, "TEST_SHARE is 0.0: expected above 0 and below 1"),
-        (("--svm-gamma", -1), 2, "SVM_GAMMA is -1.0: expected above 0"),
+        (("--svm-gamma", -1), 2, "SVM_GAMMA is -1.0: expected 1e-06 to 1000000"),
         (("--authors-share", 3), 2, "AUTHORS_SHARE is 3.0: expected 0 to 1"),
-        (("--n-bins", 1), 2, "N_BINS is 1: expected at least 2"),
+        (("--n-bins", 1), 2, "N_BINS is 1: expected 2 to 10000"),
     ],
 )
 def test_a_wrong_call_ends_in_one_sentence(call, tmp_path, flags, status, words):
