@@ -4,6 +4,7 @@ import struct
 import subprocess
 import sys
 import zlib
+from pathlib import Path
 
 import matplotlib.image
 import numpy as np
@@ -39,8 +40,8 @@ def draw(call, tmp_path, monkeypatch):
 
 
 def figures(folder):
-    """Return the paths of the figures, as the script prints them."""
-    return sorted(map(str, (folder / "drawn").iterdir())) if (folder / "drawn").exists() else []
+    """Return the paths of the figures, as the script prints them: from the folder that it is started in."""
+    return sorted(str(Path("drawn", figure.name)) for figure in (folder / "drawn").glob("*"))
 
 
 def test_every_name_is_drawn_once_under_a_name_that_is_safe_everywhere(clone, tmp_path):
@@ -51,15 +52,16 @@ def test_every_name_is_drawn_once_under_a_name_that_is_safe_everywhere(clone, tm
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     names = [figure_name(tmp_path / name) for name in AWKWARD_NAMES]
-    assert done.stdout.splitlines() == [str(tmp_path / "drawn" / name) for name in names]
+    assert done.stdout.splitlines() == [str(Path("drawn", name)) for name in names]
     assert figures(tmp_path) == sorted(done.stdout.splitlines())
     assert all(name.isprintable() and " " not in name and name[0] not in "-." for name in names)
-    pixels = [matplotlib.image.imread(figure) for figure in figures(tmp_path)]
+    pixels = [matplotlib.image.imread(tmp_path / figure) for figure in figures(tmp_path)]
     assert all(image.shape[1] == 2160 and image.std() > 0.1 for image in pixels)  # 7.2 inches at 300 dots
 
 
 def test_images_of_one_name_in_two_folders_or_formats_get_two_figures(draw, tmp_path, monkeypatch):
-    monkeypatch.setattr(plots, "image_figure", lambda path, *others: path.touch())
+    ours = b"Software\0deepfake-spectra"
+    monkeypatch.setattr(plots, "image_figure", lambda path, *others: path.write_bytes(ours))
     (tmp_path / "drawn").mkdir()
     paths = [write(tmp_path / name, noise(16, 16)) for name in ("a/face.png", "b/face.png", "b/face.jpg")]
     assert draw(*paths).status == 0 and len(figures(tmp_path)) == 3
@@ -88,16 +90,17 @@ def test_what_cannot_be_drawn_is_named_in_a_sentence_and_the_rest_is_drawn(draw,
     (tmp_path / "cut short.png").write_bytes(whole[:200])
     (tmp_path / "text.jpg").write_text("no image")
     (tmp_path / "empty.png").touch()
+    (tmp_path / "folder").mkdir()
     write(tmp_path / "small.png", noise(8, 40))
     write(tmp_path / "blank\n.png", np.full((16, 16), 7, np.uint8))
     reasons = {"cut short.png": "cut short or damaged PNG", "text.jpg": "not an image", "empty.png": "empty file",
                "small.png": "40x8", "blank\\n.png": "blank: every pixel is 7", "missing.png": "No such file",
-               ".": "not a regular file"}  # fmt: skip
+               "folder": "not a regular file"}  # fmt: skip
     done = draw(*(name.replace("\\n", "\n") for name in reasons), "whole.png")
     assert done.status == 1
     for sentence, (name, reason) in zip(done.err.splitlines(), reasons.items(), strict=True):
         assert sentence.startswith(f"draw_spectrum.py: {name}: ") and reason in sentence
-    assert figures(tmp_path) == done.out.splitlines() == [str(tmp_path / "drawn" / figure_name(tmp_path / "whole.png"))]
+    assert figures(tmp_path) == done.out.splitlines() == [str(Path("drawn", figure_name(tmp_path / "whole.png")))]
 
 
 @pytest.mark.parametrize(
