@@ -202,6 +202,28 @@ def test_a_video_that_cannot_be_read_says_why_and_nothing_else(clips, name, reas
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("name", ["whole.mp4", "index_first.mp4", "whole.mkv"])
+def test_flipped_bits_give_frames_or_a_reason_and_nothing_else(clips, tmp_path, name, capfd):
+    random = np.random.default_rng(0)
+    for n_flips in (1, 3, 10, 30, 100):
+        content = np.fromfile(clips / name, np.uint8)
+        content[random.integers(0, min(len(content), 4000), n_flips)] ^= 1 << random.integers(0, 8, n_flips, np.uint8)
+        content.tofile(tmp_path / name)
+        try:
+            times = [frame.time for frame in sampled_frames(tmp_path / name, 5)]
+            assert times == sorted(times) and times
+        except NoCrops as reason:
+            assert str(reason)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("width, height", [(1, 1), (64, 1), (3, 5)])
+def test_pictures_of_a_few_pixels_are_pictures(tmp_path, width, height):
+    path = write_clip(tmp_path / "tiny.avi", np.full((3, height, width), 200, np.uint8), "-c:v", "ffv1")
+    crops = list(face_crops(sampled_frames(path, 20), "centre"))
+    assert [crop.image.shape for crop in crops] == [(min(width, height), min(width, height), 3)] * 3
+
+
 def test_the_face_is_found_where_it_is():
     face, *others = detect_faces(astronaut())
     assert not others
