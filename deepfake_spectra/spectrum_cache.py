@@ -7,13 +7,11 @@ another state measured is left where it is and not used. Whatever stands in a fi
 import ast
 import hashlib
 import json
-import platform
 import re
 import sys
 import time
 from collections.abc import Iterable, Iterator
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,12 +22,16 @@ from deepfake_spectra import alterations, image_checks, image_files, measurement
 from deepfake_spectra.dataset import IMAGE_HEADER, Feature
 from deepfake_spectra.files import display_path, printable, whole_file
 from deepfake_spectra.measurement import Measured, spectrum_length
+from deepfake_spectra.packages import versions
 
 IMAGES_PER_CACHE_FILE = 1000
 MEASURING_MODULES = (
     radial_spectrum, opencv, pillow, image_checks, image_files, alterations, measurement, sys.modules[__name__],
 )  # fmt: skip
-MEASURING_PACKAGES = ("numpy", "scipy", "pillow", "pillow-heif", "simplejpeg")  # OpenCV's has several names
+MEASURING_PACKAGES = {
+    "numpy": "numpy", "scipy": "scipy", "opencv": "cv2", "pillow": "PIL", "pillow-heif": "pillow_heif",
+    "simplejpeg": "simplejpeg",
+}  # fmt: skip
 LOWEST_VALUE = 20 * np.log(radial_spectrum.EPSILON) - 1  # of any spectrum: where a frequency is empty
 HIGHEST_VALUE = 20 * np.log(255 * image_files.MOST_PIXELS) + 1  # at DC, of the largest white image
 
@@ -138,11 +140,7 @@ def measured_by() -> dict[str, str]:
     """
     trees = [_without_docstrings(ast.parse(Path(module.__file__).read_bytes())) for module in MEASURING_MODULES]
     code = "\n".join([*map(ast.dump, trees), str(IMAGE_HEADER.descr)])
-    return {
-        "code": hashlib.sha256(code.encode()).hexdigest(),
-        "python": ".".join(platform.python_version_tuple()[:2]),
-        "opencv": opencv.cv2.__version__,
-    } | {package: _version(package) for package in MEASURING_PACKAGES}
+    return {"code": hashlib.sha256(code.encode()).hexdigest()} | versions(MEASURING_PACKAGES)
 
 
 def seal_of(arrays: dict[str, np.ndarray]) -> str:
@@ -220,14 +218,6 @@ def _without_docstrings(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
             node.body = node.body[1:]
     return tree
-
-
-def _version(package):
-    """Return the version of an installed package, "none" where it is not there."""
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "none"
 
 
 def _require(is_right, what_is_wrong):

@@ -9,6 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
+from deepfake_spectra import classification
 from deepfake_spectra.classification import (
     LOGISTIC_TOLERANCE,
     KMeansDetector,
@@ -229,3 +230,20 @@ def test_headers_see_what_differs_between_the_classes_and_no_pixel(header, accur
     rows = score_baselines(dataset, random_splits(dataset, 80, 0.2, 2, 0), 0, 1)
     [row] = rows_with(rows, classifier="headers_only", metric="accuracy")
     assert row["scores"] == [accuracy] * 2
+
+
+def test_a_progress_bar_stands_from_the_first_moment_and_says_what_is_fitted(monkeypatch):
+    bars = []
+
+    def note(items, what, total, **options):
+        bars.append((what, total, options))
+        return items
+
+    monkeypatch.setattr(classification, "tqdm", note)
+    dataset = make_dataset(10)
+    splits = random_splits(dataset, 40, 0.2, 3, 0)
+    keys = {"table": "alike", "condition": "jpeg\x1b 75", "protocol": "random", "n_samples": 40}
+    score_classifiers(dataset, splits, {"svm_rbf": LogisticRegression()}, 1, **keys)
+    [(what, total, options)] = bars
+    assert (what, total) == ("svm_rbf, alike, jpeg\\x1b 75, random, 40", 3)
+    assert options["disable"] is None and "delay" not in options  # a first fit may take half a minute

@@ -270,6 +270,14 @@ def test_a_spectrum_that_begins_with_zero_is_no_feature(monkeypatch):
         feature_of(picture(), Feature(n_bins=20, normalise=True))
 
 
+def test_what_is_loaded_is_said_with_what_tells_it_from_other_spectra_of_the_run(load, capsys):
+    for feature in (Feature(n_bins=20), Feature("centred", "centre_third", "float32", "blur 1 + jpeg 50", 20)):
+        load(feature, 4)
+    lines = capsys.readouterr().out.splitlines()
+    titles = ["spectra", "spectra, centred, centre_third, float32, blur 1 + jpeg 50"]
+    assert [line.partition(": 0 from ")[0] for line in lines] == titles
+
+
 def test_one_thread_and_many_give_the_same(load):
     first, second = load(n_threads=1), load(n_threads=4, cache="other")
     assert first.paths == second.paths and np.array_equal(first.spectra, second.spectra)
