@@ -6,6 +6,7 @@ from deepfake_spectra.errors import ExperimentError
 from deepfake_spectra.packages import LatePackage
 
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # read when OpenCV is loaded: silent
+os.environ["OPENCV_IPP"] = "disabled"  # Intel's resize gives other pixels on other processors; setUseIPP is by thread
 
 
 def _load():
@@ -20,7 +21,6 @@ def _load():
             "put opencv-python-headless in the place of opencv-python"
         ) from None
     cv2.setNumThreads(1)
-    cv2.ipp.setUseIPP(False)  # Intel's resize gives other pixels on other processors; OpenCV's own does not
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # who reads a broken file says so
     return cv2
 
