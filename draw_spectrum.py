@@ -17,7 +17,7 @@ import scipy.fft
 
 from deepfake_spectra.dataset import Feature
 from deepfake_spectra.errors import UnreadableImage
-from deepfake_spectra.files import FIGURE_MARK, check_outputs, display_path, figure_name, figure_title, printable
+from deepfake_spectra.files import FIGURE_MARK, check_outputs, figure_name, figure_title, printable
 from deepfake_spectra.image_files import read_gray
 from deepfake_spectra.image_spectra import measure_spectrum
 from deepfake_spectra.settings import read_settings, run
@@ -58,12 +58,14 @@ def highest_frequencies(gray, cut_off):
 def main():
     settings = read_settings(__name__, positional=("images", "image files to draw"))
     figures = {image: settings.output_dir / figure_name(Path(image)) for image in settings.images}
-    check_outputs([(path, FIGURE_MARK) for path in dict.fromkeys(figures.values())], map(Path, settings.images))
+    check_outputs(
+        [(path, FIGURE_MARK) for path in dict.fromkeys(figures.values())], filter(Path.is_file, map(Path, figures))
+    )
     n_left_out = 0
     for image, path in figures.items():
         try:
             draw_image(Path(image), path, settings)
-            print(display_path(path), flush=True)
+            print(path, flush=True)
         except UnreadableImage as reason:
             n_left_out += 1
             print(f"{Path(sys.argv[0]).name}: {printable(image)}: {reason}; not drawn", file=sys.stderr)

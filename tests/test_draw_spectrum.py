@@ -57,7 +57,7 @@ def test_every_name_is_drawn_once_under_a_name_that_is_safe_everywhere(clone, tm
 
 
 def test_images_of_one_name_in_two_folders_or_formats_get_two_figures(draw, tmp_path, monkeypatch):
-    monkeypatch.setattr(plots, "image_figure", lambda path, *others: path.touch())
+    monkeypatch.setattr(plots, "image_figure", lambda path, *others: path.write_bytes(b"Software\0deepfake-spectra"))
     (tmp_path / "drawn").mkdir()
     paths = [write(tmp_path / name, noise(16, 16)) for name in ("a/face.png", "b/face.png", "b/face.jpg")]
     assert draw(*paths).status == 0 and len(figures(tmp_path)) == 3

@@ -290,7 +290,9 @@ def test_balanced_accuracy_leads_the_tables_whose_classes_are_of_unequal_size():
     rows += result_rows([make_prediction([0, 1], [-1, -1])] * 2, table="control", **keys)
     assert [row["mean"] for row in rows_of(rows, "sample_sizes") + rows_of(rows, "control")] == [0.5, 0.5]
     assert leading_metric(rows, "control") == metric_said(rows, "control") == "accuracy"
-    assert leading_metric(rows, "sample_sizes") == leading_metric(rows, "control", "sample_sizes") == "balanced_accuracy"
+    assert (
+        leading_metric(rows, "sample_sizes") == leading_metric(rows, "control", "sample_sizes") == "balanced_accuracy"
+    )
     assert metric_said(rows, "sample_sizes").startswith("balanced accuracy (mean of the two recalls: ")
     assert [row["n_test_fake"] for row in rows_of(rows, "sample_sizes")] == [[1, 1]]
 
