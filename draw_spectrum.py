@@ -67,7 +67,9 @@ def highest_frequencies(gray, cut_off):
 def main():
     settings = read_settings(__name__, positional=("images", "image files to draw"))
     figures = {image: settings.output_dir / figure_name(Path(image)) for image in settings.images}
-    check_outputs([(path, FIGURE_MARK) for path in dict.fromkeys(figures.values())], map(Path, settings.images))
+    check_outputs(
+        [(path, FIGURE_MARK) for path in dict.fromkeys(figures.values())], filter(Path.is_file, map(Path, figures))
+    )
     n_left_out = 0
     for image, path in figures.items():
         try:

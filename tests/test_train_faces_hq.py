@@ -550,7 +550,7 @@ def test_an_alteration_that_leaves_too_few_of_a_source_ends_in_one_sentence(call
         blank_inside = picture(0, (64, 64))
         blank_inside[20:44, 20:44] = 7
         path.write_bytes(by_opencv(blank_inside))
-    flags = (*NAMED, "--sample-sizes", 48, *FEW[2:], "--both-altered", "crop 16x16", "--max-unreadable", 1)
+    flags = (*NAMED, "--sample-sizes", 48, "--n-splits", 1, "--both-altered", "crop 16x16", "--max-unreadable", 1)
     done = call("train_faces_hq", "--data-dir", tmp_path / "faces", *flags, "--n-threads", 1)
     assert done.status == 1 and done.err.count("\n") == 1
     assert "fake_b: crop 16x16 leaves 3 of 12 images, need 4" in done.err
