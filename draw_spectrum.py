@@ -11,6 +11,7 @@ drawn is named and left out; the exit status is 1 then.
 
 from deepfake_spectra.settings import read_settings, run  # isort: skip; hears Ctrl-C
 
+import os
 import sys
 from pathlib import Path
 
@@ -67,9 +68,8 @@ def highest_frequencies(gray, cut_off):
 def main():
     settings = read_settings(__name__, positional=("images", "image files to draw"))
     figures = {image: settings.output_dir / figure_name(Path(image)) for image in settings.images}
-    check_outputs(
-        [(path, FIGURE_MARK) for path in dict.fromkeys(figures.values())], filter(Path.is_file, map(Path, figures))
-    )
+    files = map(Path, filter(os.path.isfile, figures))  # a name too long is no error there
+    check_outputs([(path, FIGURE_MARK) for path in dict.fromkeys(figures.values())], files)
     n_left_out = 0
     for image, path in figures.items():
         try:
