@@ -18,13 +18,20 @@ WINDING_UP = 15  # seconds; later signals are heard again, lest one that got los
 _last = SimpleNamespace(number=None, time=-WINDING_UP)  # signal that was heard
 
 
+def is_script() -> bool:
+    """Return whether this process was started as one of our scripts, and is no test of them and no worker of one."""
+    if sys.argv[0] == "-m":  # the package of what is started is loaded before the name of that is known
+        return True
+    started = getattr(sys.modules["__main__"], "__file__", None) or ""
+    return os.path.dirname(os.path.abspath(started)) == os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
 def end_at_once() -> None:
-    """From now on Ctrl-C ends this process with one sentence, if it was started as one of our scripts.
+    """From now on Ctrl-C ends this process with one sentence.
 
     The other signals end it already, and without Python's help, which a library that hangs while it is loaded needs.
     """
-    if _is_script():
-        _set_handlers(_end, [signal.SIGINT])
+    _set_handlers(_end, [signal.SIGINT])
 
 
 def raise_first() -> None:
@@ -56,14 +63,6 @@ def ignore() -> None:
 def received() -> int | None:
     """Return the number of the signal that was heard; None if there was none."""
     return _last.number
-
-
-def _is_script():
-    """Return whether this process was started as one of our scripts, and is no test of them and no worker of one."""
-    if sys.argv[0] == "-m":  # the package of what is started is loaded before the name of that is known
-        return True
-    started = getattr(sys.modules["__main__"], "__file__", None) or ""
-    return os.path.dirname(os.path.abspath(started)) == os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 def _set_handlers(handler, numbers=SIGNALS):

