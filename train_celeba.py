@@ -66,7 +66,7 @@ from radial_spectrum import Convention
 DATA_DIR: Path | None = None  # folder with one sub-folder per source; none: data/celeba, else the built-in sample
 REAL_SOURCES: tuple[str, ...] = ("img_align_celeba",)  # folders of reals; CelebA's name of its aligned images
 FAKE_SOURCES: tuple[str, ...] = ("dataset_celebA",)  # folders of fakes, as in the authors' archive
-SAMPLE_SIZES: tuple[int, ...] = (2000,)  # images in total; one below 1000 is drawn from more; the paper's
+SAMPLE_SIZES: tuple[int, ...] = (2000,)  # images in total; one below 200 is drawn from 200; the paper's
 PUBLISHED_FEATURES: Path | None = None  # the authors' celeba_low_1000.pkl, instead of images
 RELEASED_FEATURES: Path | None = None  # the authors' celeba_low_1000.pkl, drawn over ours in the figure of the centres
 MAX_UNREADABLE: float = 0.01  # share of unreadable files above which the run ends
@@ -218,8 +218,7 @@ def main():
         check_results(folder, "celeba", FIGURES, [*images.source_dirs(), *released])
         reading = {key: getattr(settings, key) for key in ("seed", "n_threads", "max_unreadable")}
         say_sizes(count_images(images), settings.sample_sizes)
-        pool_sizes = [pool_size(n_samples, settings.n_splits) for n_samples in settings.sample_sizes]
-        drawn = load_spectra(images, feature, max(pool_sizes), **reading)
+        drawn = load_spectra(images, feature, pool_size(max(settings.sample_sizes)), **reading)
     sizes, remarks = sizes_that_fit(drawn.counts(), settings.sample_sizes)
     dataset = drawn.of_draw(max(sizes))
 
@@ -238,7 +237,7 @@ def main():
     protocol, seed, n_threads = dataset.protocol, settings.seed, settings.n_threads
     rows = []
     for n_samples in sizes:
-        pool = drawn.of_draw(pool_size(n_samples, settings.n_splits))
+        pool = drawn.of_draw(pool_size(n_samples))
         splits = random_splits(pool, n_samples, settings.test_share, settings.n_splits, seed)
         keys = {"table": "sample_sizes", "n_samples": n_samples}
         rows += score_classifiers(pool, splits, classifiers, n_threads, protocol=protocol, **keys)

@@ -64,7 +64,7 @@ from radial_spectrum import Convention, normalise_by_first
 DATA_DIR: Path | None = None  # folder with one sub-folder per source; none: data/faces_hq, else the built-in sample
 REAL_SOURCES: tuple[str, ...] = ("celebA-HQ_10K", "Flickr-Faces-HQ_10K")  # folders of reals, as in the archive
 FAKE_SOURCES: tuple[str, ...] = ("100KFake_10K", "thispersondoesntexists_10K")  # folders of fakes, as in the archive
-SAMPLE_SIZES: tuple[int, ...] = (4000, 1000, 100, 20)  # images in total; one below 1000 is drawn from more; the paper's
+SAMPLE_SIZES: tuple[int, ...] = (4000, 1000, 100, 20)  # images in total; one below 200 is drawn from 200; the paper's
 PUBLISHED_FEATURES: Path | None = None  # the authors' dataset_freq_1000.pkl, instead of images
 MAX_UNREADABLE: float = 0.01  # share of unreadable files above which the run ends
 
@@ -299,8 +299,7 @@ def main():
         folder = settings.output_dir / images.origin.subfolder
         check_results(folder, "faces_hq", FIGURES, images.source_dirs())
         say_sizes(count_images(images), settings.sample_sizes)
-        pool_sizes = [pool_size(n_samples, settings.n_splits) for n_samples in settings.sample_sizes]
-        drawn = load_spectra(images, feature, max(pool_sizes), **reading)
+        drawn = load_spectra(images, feature, pool_size(max(settings.sample_sizes)), **reading)
     sizes, remarks = sizes_that_fit(drawn.counts(), settings.sample_sizes)
     dataset = drawn.of_draw(max(sizes))
     states = {"as they are": dataset}
@@ -323,7 +322,7 @@ def main():
     seed, n_threads = settings.seed, settings.n_threads
     rows = []
     for n_samples in sizes:
-        pool = drawn.of_draw(pool_size(n_samples, settings.n_splits))
+        pool = drawn.of_draw(pool_size(n_samples))
         splits = random_splits(pool, n_samples, settings.test_share, settings.n_splits, seed)
         keys = {"table": "sample_sizes", "n_samples": n_samples}
         rows += score_classifiers(pool, splits, classifiers, n_threads, protocol=pool.protocol, **keys)

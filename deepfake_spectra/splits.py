@@ -8,24 +8,24 @@ from deepfake_spectra.dataset import FAKE, REAL, SpectrumDataset, Split
 from deepfake_spectra.errors import ExperimentError
 from deepfake_spectra.files import printable
 
-LARGEST_POOL = 1000  # images that a small sample size is drawn from, anew for each split
+SMALLEST_POOL = 200  # images that a sample size below it is drawn from, anew for each split
 
 
-def pool_size(n_samples: int, n_splits: int) -> int:
+def pool_size(n_samples: int) -> int:
     """Return from how many images, all sources together, a sample size draws its splits, alone or beside other sizes.
 
     A small sample that was drawn once would be split ten times, and the ten tests would be of the same few images.
     """
-    return max(n_samples, min(n_samples * n_splits, LARGEST_POOL))
+    return max(n_samples, SMALLEST_POOL)
 
 
 def pool_remark(pool: SpectrumDataset, dataset: SpectrumDataset) -> list[str]:
-    """Return a sentence, in a list, where sample sizes draw from more images than the rest of an experiment is of."""
+    """Return a sentence, in a list, where small sample sizes draw from more images than the rest of a run is of."""
     if len(pool) == len(dataset):
         return []
     return [
-        f"a sample size draws each split from up to {LARGEST_POOL} images, {len(pool)} here, as N_SPLITS calls for; "
-        f"the other tables and all figures are of the first {len(dataset)}"
+        f"a sample size below {SMALLEST_POOL} draws each split from {len(pool)} images; the other tables and all "
+        f"figures are of the first {len(dataset)}"
     ]
 
 

@@ -23,7 +23,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC
 
 import train_faces_hq
-from deepfake_spectra import image_spectra, plane_plots, plots
+from deepfake_spectra import image_spectra, plane_plots, plots, splits
 from deepfake_spectra.alterations import alter
 from deepfake_spectra.dataset import BUILT_IN_SAMPLE, FAKE, IMAGES, PUBLISHED_FEATURES, REAL, Feature, SpectrumDataset
 from deepfake_spectra.opencv import cv2
@@ -235,15 +235,16 @@ def test_table_1_holds_every_classifier_at_the_sizes_that_fit(first_run):
     assert first_run[1].index("sample size 1000 became") < first_run[1].index("spectra: ")  # said before the work
 
 
-def test_a_sample_size_gives_the_same_numbers_alone_and_beside_others(train, faces, tmp_path):
+def test_a_sample_size_gives_the_same_numbers_alone_and_beside_others(train, faces, tmp_path, monkeypatch):
+    monkeypatch.setattr(splits, "SMALLEST_POOL", 24)
     found = []
     for sizes in ((8,), (48, 20, 8), (8, 32)):
         flags = ("--sample-sizes", *sizes, "--n-splits", 3, "--both-altered", "--output-dir", tmp_path)
         printed = train("--data-dir", faces, *NAMED, *flags)
         rows = rows_where(results_of(tmp_path, "faces_hq"), table="sample_sizes", n_samples=8)
         found.append(rows)
-        is_alone = len(sizes) == 1  # 8 images, three times anew, are drawn from 24
-        assert ("24 spectra" in printed and "N_SPLITS calls for; the other tables" in printed) == is_alone
+        is_alone = len(sizes) == 1  # 8 images are drawn from 24
+        assert ("24 spectra" in printed and "draws each split from 24 images; the other" in printed) == is_alone
     assert found[0] == found[1] == found[2] and len(found[0]) > 20
 
 
