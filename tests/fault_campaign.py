@@ -4,7 +4,7 @@
     python tests/fault_campaign.py --only pictures --n-images 500
     python tests/fault_campaign.py --case pictures/1234             # one case again, its folder kept
     python tests/fault_campaign.py --repository DIR                 # another checkout, say of a year ago
-    python tests/fault_campaign.py --report docs/faults.md          # its table, with date, commit and versions
+    python tests/fault_campaign.py --report docs/faults.md          # its table is added, with date and commit
 
 No part of the tests, which take two minutes; all inputs are made here, no data set is read, nothing but copies of the
 code is written to. Each case runs a script as a user would, under limits of time and memory, and is judged by the
@@ -47,7 +47,7 @@ N_CALLS: int = 1000  # at the most, drawn of all that the flags and constants gi
 SEED: int = 0  # draws everything; the same seed gives the same cases
 
 # output
-REPORT: Path | None = None  # write the table there
+REPORT: Path | None = None  # add the table to that page
 
 ATTACKS = attacks_on_readers.ATTACKS | attacks_by_data.ATTACKS | attacks_on_runs.ATTACKS
 HOW_MANY = {
@@ -102,32 +102,30 @@ def table(found):
     return "\n".join(lines)
 
 
-def report(found, settings):
-    """Return the page of a campaign: what was attacked, when, by what, and the table."""
+def page_head():
+    """Return what stands above the tables of all campaigns: the attacks, and what counts as a fault."""
+    attacks = "\n".join(f"* **{name}**: {attack.__doc__.splitlines()[0]}" for name, attack in ATTACKS.items())
+    kinds = "\n".join(f"* **{kind}**: {meaning}." for kind, meaning in KINDS.items())
+    return (
+        "# What the fault campaign found\n\n`python tests/fault_campaign.py --report docs/faults.md` adds a table here. "
+        "Costs are those of the worst file, or\nof the worst run.\n\n"
+        f"{attacks}\n\nFaults:\n\n{kinds}\n"
+    )
+
+
+def section(found, settings):
+    """Return the part of the page on this campaign."""
     import cv2
     import numpy
     import PIL
 
-    commit = subprocess.run(["git", "-C", settings.repository, "describe", "--always", "--dirty=+changes"],
-                            capture_output=True, text=True).stdout.strip() or "not under git"  # fmt: skip
-    attacks = "\n".join(f"* **{name}** {ATTACKS[name].__doc__.split(chr(10))[0]}" for name in found)
-    kinds = "\n".join(f"* **{kind}**: {meaning}." for kind, meaning in KINDS.items())
-    return f"""# What the fault campaign found
-
-`python tests/fault_campaign.py` on {time.strftime("%Y-%m-%d")}, commit {commit}, seed {settings.seed}; Python
-{platform.python_version()}, OpenCV {cv2.__version__}, NumPy {numpy.__version__}, Pillow {PIL.__version__},
-{platform.system()}.
-
-{table(found)}
-
-## The attacks
-
-{attacks}
-
-## The faults
-
-{kinds}
-"""
+    asked = ["git", "-C", settings.repository, "describe", "--always", "--dirty=+changes"]
+    commit = subprocess.run(asked, capture_output=True, text=True).stdout.strip() or "no commit"
+    versions = f"OpenCV {cv2.__version__}, NumPy {numpy.__version__}, Pillow {PIL.__version__}"
+    return (
+        f"\n## {time.strftime('%Y-%m-%d')}, {commit}\n\nSeed {settings.seed}; Python {platform.python_version()}, "
+        f"{versions}, {platform.system()}.\n\n{table(found)}\n"
+    )
 
 
 def main():
@@ -145,7 +143,8 @@ def main():
             shutil.rmtree(folder, ignore_errors=True)
     print(table(found))
     if settings.report:
-        write_text(settings.report, report(found, settings))
+        before = settings.report.read_text(encoding="utf-8") if settings.report.exists() else page_head()
+        write_text(settings.report, before + section(found, settings))
     return 1 if any(case.faults for cases in found.values() for case in cases) else 0
 
 

@@ -260,17 +260,18 @@ def replaced(stage: Stage, n: int) -> Iterator[Case]:
 
 WRONG_VALUES = {  # what a flag takes, as --help shows it: words that it cannot mean, and words that it might
     "INT": (("abc", "", "1.5", "nan", "1e8", "0x10"),
-            ("-5", "0", "-1", "30000000", "99999999999", "9" * 30, "9" * 5000, "٣", " 3 ", "1_0")),
-    "FLOAT": (("abc", "", "1,5", "0x1p3"), ("nan", "inf", "-inf", "-1", "0", "1e308", "1e-308", "1e-9")),
+            ("-5", "0", "-1", "30000000", "100000000", "99999999999", "9" * 30, "9" * 5000, "٣", " 3 ", "1_0")),
+    "FLOAT": (("abc", "", "1,5", "0x1p3", "nan"), ("inf", "-inf", "-1", "0", "1e308", "1e-308", "1e-9")),
     "PATH": ((), ("", "/dev/null", "/dev/zero", "/dev/full", "/nowhere/at/all", "x" * 5000, "../mine",
-                  "../mine/real/000.png",
-                  "\x1b[31m", "none")),
+                  "../mine/real/000.png", "\x1b[31m", "none")),
     "STR": ((), ("", " + ", "\x1b[31m", "../../..", "/", "jpeg 0", "crop 9999x9999", "resize 9999x9999", "blur 99",
-                 "real real",
-                 "x" * 5000)),
+                 "real real", "x" * 5000)),
     "{": (("", "nope", "\x1b[31m", "x" * 5000), ()),
     "": ((), ("",)),
 }  # fmt: skip
+WRONG_TEXTS = (  # of a constant
+    '"abc"', "None", "1.5", "-1", "[]", "{}", "b''", "object", "float('nan')", "10**30", '"\\x1b[31m"',
+)  # fmt: skip
 
 
 def calls(stage: Stage, n: int) -> Iterator[Case]:
@@ -286,20 +287,15 @@ def calls(stage: Stage, n: int) -> Iterator[Case]:
     plans = [plans[row] for row in np.random.default_rng(stage.seed).permutation(len(plans))[:n]]
     for number, (script, name, value, is_wrong), _ in stage.chosen(plans):
         stage.renew()
-        words = stage.words(script)
-        what = f"{name} {ascii(value)[:40]}"
+        words = _less(stage.words(script), name if name.startswith("--") else "--" + name.lower().replace("_", "-"))
         if name.startswith("--"):
-            added = (
-                (name,) if value is None else (f"{name}={value}",) if value.startswith(("-", " ")) else (name, value)
-            )
-            words = (*added, *words) if script in ("detect_fakes", "draw_spectrum") else (*words, *added)
-            words = (*added, *_less(words[len(added) :], name)) if words[: len(added)] == added else words
+            words = (name if value is None else f"{name}={value}", *words)
         else:
             path = stage.code / f"{script}.py"
-            path.write_text(re.sub(rf"^({name}: [^=]*=).*?(  #.*)?$", rf"\1 {value}\2", path.read_text(), flags=re.M))
-            words = _less(words, "--" + name.lower().replace("_", "-"))
+            path.write_text(_edited(path.read_text(), name, value))
         inputs = [stage.room / "mine", stage.room / "clips"]
         statuses = (2,) if is_wrong else (0, 1, 2)
+        what = f"{name} {ascii(value)[:40]}"
         yield stage.case(number, what, script, words, statuses, untouched=inputs, limits=Limits(60))
 
 
@@ -316,20 +312,14 @@ def _edits(stage, script):
     """Yield (constant, wrong text of its value) of a script."""
     for node in ast.parse((stage.code / f"{script}.py").read_text()).body:
         if isinstance(node, ast.AnnAssign) and node.lineno == node.end_lineno:
-            for value in (
-                '"abc"',
-                "None",
-                "1.5",
-                "-1",
-                "[]",
-                "{}",
-                "b''",
-                "object",
-                "float('nan')",
-                "10**30",
-                '"\\x1b[31m"',
-            ):
+            for value in WRONG_TEXTS:
                 yield node.target.id, value
+
+
+def _edited(source, name, value):
+    """Return the source of a script with another text as the value of one of its constants."""
+    line = re.compile(rf"^({name}: [^=]*=).*?(  #.*)?$", re.M)
+    return line.sub(lambda found: f"{found[1]} {value}{found[2] or ''}", source)
 
 
 def _less(words, flag):
