@@ -107,8 +107,8 @@ def page_head():
     attacks = "\n".join(f"* **{name}**: {attack.__doc__.splitlines()[0]}" for name, attack in ATTACKS.items())
     kinds = "\n".join(f"* **{kind}**: {meaning}." for kind, meaning in KINDS.items())
     return (
-        "# What the fault campaign found\n\n`python tests/fault_campaign.py --report docs/faults.md` adds a table here. "
-        "Costs are those of the worst file, or\nof the worst run.\n\n"
+        "# What the fault campaign found\n\n"
+        "`python tests/fault_campaign.py --report docs/faults.md` adds a table; costs are of the worst file or run.\n\n"
         f"{attacks}\n\nFaults:\n\n{kinds}\n"
     )
 

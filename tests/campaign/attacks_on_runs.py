@@ -12,11 +12,12 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
-from campaign.running import PYTHON, Fault, Limits, faults_of, run_watched
+from campaign.running import PYTHON, Fault, Limits, faults_of, run_watched, slowness
 from campaign.stage import PICTURES, QUICK_TRAINING, Case, Stage
 from pictures import by_opencv, picture
 
 EARLY = 1.0  # seconds: half of the signals come within, while modules are imported
+LATE = 4.0  # the other half until then
 START = 0.15  # seconds that Python itself takes to start; before, nobody can hear a signal
 
 
@@ -57,11 +58,12 @@ def outputs(folder: Path) -> dict[str, bytes]:
 def signals(stage: Stage, n: int) -> Iterator[Case]:
     """Ctrl-C once, twice and thrice, and SIGTERM, half of them while the script still starts."""
     stage.renew()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a shell's background, and so by our children
     ways = {"Ctrl-C": (signal.SIGINT,), "Ctrl-C twice": (signal.SIGINT,) * 2, "Ctrl-C thrice": (signal.SIGINT,) * 3,
             "SIGTERM": (signal.SIGTERM,)}  # fmt: skip
     for number, (script, way), random in stage.chosen((list(product(stage.scripts, ways)) * n)[:n]):
         stage.renew()
-        moment = random.uniform(START, EARLY if random.random() < 0.5 else 4)
+        moment = random.uniform(START, EARLY if random.random() < 0.5 else LATE) * slowness()
         sent = [(moment + 0.15 * turn, name) for turn, name in enumerate(ways[way])]
         statuses = (0, 130) if way != "SIGTERM" else (0, 130, 143, -signal.SIGTERM)
         yield stage.case(number, f"{way} after {moment:.2f} s", script, None, statuses, signals=sent, limits=Limits(60))

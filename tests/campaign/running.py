@@ -111,9 +111,13 @@ def _wait(process, limits, signals):
 
 
 def beyond_limits(limits: Limits, seconds: float, n_bytes: int) -> str:
-    """Return "hang" or "memory" where a limit is passed; on a machine with other work, waiting is allowed for."""
-    share = max(1, os.getloadavg()[0] / os.cpu_count())  # work per core, ours included
-    return "hang" if seconds > limits.seconds * share else "memory" if n_bytes > limits.n_bytes else ""
+    """Return "hang" or "memory" where a limit is passed, "" otherwise."""
+    return "hang" if seconds > limits.seconds * slowness() else "memory" if n_bytes > limits.n_bytes else ""
+
+
+def slowness() -> float:
+    """Return how much longer things take than on an idle machine: the work per core, ours included."""
+    return max(1, os.getloadavg()[0] / os.cpu_count())
 
 
 def resident_bytes(pid: int) -> int:
