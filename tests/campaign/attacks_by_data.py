@@ -12,7 +12,7 @@ from campaign.mutants import clip_of_two_sizes
 from campaign.running import PYTHON, Fault, Limits
 from campaign.stage import Case, Stage
 
-SAME = r"same|equal|identical|duplicate|cop(y|ies)|twice|link"  # words of which one must be said of copies
+SAME = r"same|both|equal|identical|duplicate|cop(y|ies)|twice|link"  # words of which one must be said of copies
 OBEYING = ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.geteuid() == 0 else ()  # permissions
 
 
