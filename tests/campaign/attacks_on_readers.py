@@ -60,16 +60,17 @@ def clips(stage: Stage, n: int) -> Iterator[Case]:
     stage.renew()
     whole = list(whole_clips(stage.folder).items())
     contents = [content for _, (_, content) in whole]
-    files = []
-    for number, _, random in stage.chosen(range(n)):
+
+    def spoilt(number):
         container, (ending, content) = whole[number % len(whole)]
-        way, content = spoil(content, random, contents)
-        files.append((number, f"{container}, {way}", _write(stage, number, ending, content), False))
+        way, content = spoil(content, stage.random(number), contents)
+        return number, f"{container}, {way}", _write(stage, number, ending, content), False
+
+    files = [spoilt(number) for number, _, _ in stage.chosen(range(n))]
     for (number, what, _, _), (_, faults, seconds, n_bytes) in _judged(stage, files, CLIP_WORDS, PER_CLIP):
         yield Case(number, what, faults, seconds, n_bytes)
-    for number, what, _ in stage.chosen([""] * n + ["all of them, extracted"]):
-        if number == n:
-            yield extracted(stage, number, what, [path for _, _, path, _ in files])
+    if not stage.numbers or n in stage.numbers:
+        yield extracted(stage, n, "all of them, extracted", [spoilt(number)[2] for number in range(n)])
 
 
 def extracted(stage: Stage, number: int, what: str, paths: list[Path]) -> Case:

@@ -133,7 +133,11 @@ class Stage:
         """Yield (number, item, random numbers of its own) of the items to be tried."""
         for number, item in enumerate(items):
             if not self.numbers or number in self.numbers:
-                yield number, item, np.random.default_rng([self.seed, number])
+                yield number, item, self.random(number)
+
+    def random(self, number: int) -> np.random.Generator:
+        """Return the random numbers of a case, the same whenever it is run."""
+        return np.random.default_rng([self.seed, number])
 
     def _set_up(self):
         """Make the folder that all stages are copies of."""
