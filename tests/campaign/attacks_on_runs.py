@@ -233,7 +233,6 @@ def replaced(stage: Stage, n: int) -> Iterator[Case]:
         ("a user's index.csv", "extract_video_frames", None, ["out/index.csv"]),
         ("crops into the videos", "extract_video_frames", into_clips, []),
         ("figures into a source", "train_faces_hq", (*QUICK_TRAINING[:-1], "../mine/real"), "data"),
-        ("figures into the data", "train_faces_hq", (*QUICK_TRAINING[:-1], "../mine"), "data"),
         ("benchmark.md", "benchmark_spectrum", None, ["out/benchmark.md"]),
         ("claims.md", "compare_with_paper", None, ["out/claims.md"]),
     ]
