@@ -3,6 +3,7 @@
 import struct
 import subprocess
 import zlib
+from functools import cache
 from pathlib import Path
 
 import imageio_ffmpeg
@@ -15,6 +16,7 @@ EXTREMES = (0, 1, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF
 CONTAINERS = {".mp4": H264, ".mov": H264, ".mkv": H264, ".avi": ("-c:v", "mpeg4"), ".webm": ("-c:v", "libvpx")}
 
 
+@cache
 def whole_pictures() -> dict[str, tuple[str, bytes]]:
     """Return {what: (ending, bytes)} of a picture in every format and variant that a reader may meet."""
     gray, colour = picture(1, (96, 128)), colour_picture(2, (96, 128))
@@ -170,6 +172,7 @@ def png(width: int, height: int, pixels: bytes, *chunks: bytes) -> bytes:
     )
 
 
+@cache
 def named_pictures() -> dict[str, tuple[str, bytes, bool]]:
     """Return {what: (ending, bytes, whether a word on it is due)} of pictures made to hurt."""
     jpeg = by_opencv(colour_picture(5, (256, 256)), ".jpg")
