@@ -2,6 +2,7 @@
 
 import importlib
 import shutil
+import signal
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -47,6 +48,13 @@ def real_data(name: str) -> Path:
         if (REPOSITORY / folder).is_dir():
             return (REPOSITORY / folder).resolve()
     pytest.skip(f"needs the images or features {name}, in {REAL_DATA[name][0]}")
+
+
+def pytest_configure():
+    """Have scripts hear the signals that we are told to ignore, as in the background of a shell or under nohup."""
+    for number in interrupts.SIGNALS:
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)

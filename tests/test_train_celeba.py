@@ -616,7 +616,7 @@ def test_a_wrong_call_ends_in_one_sentence(call, few, tmp_path, flags, status, w
 
 def test_features_of_another_experiment_are_refused(call, tmp_path):
     path = tmp_path / "test_1000.pkl"
-    path.write_bytes(pickle.dumps({"data": np.ones((4, 300)), "label": np.array([1.0, 1, 0, 0])}, protocol=2))
+    path.write_bytes(pickle.dumps({"data": np.eye(4, 300), "label": np.array([1.0, 1, 0, 0])}, protocol=2))
     done = call("train_celeba", "--published-features", path, "--output-dir", tmp_path / "plots")
     assert done.status == 2 and "300 values a spectrum, expected N_BINS = 80; it is of another" in done.err
     done = call("train_celeba", "--published-features", path, "--data-dir", tmp_path)

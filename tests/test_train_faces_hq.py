@@ -783,7 +783,7 @@ def test_named_sources_without_a_folder_do_not_get_the_sample(call):
 
 
 def test_features_cannot_follow_settings_that_need_images(call, tmp_path):
-    features = {"data": np.ones((8, 722)), "label": np.repeat([1.0, 0.0], 4)}
+    features = {"data": np.eye(8, 722), "label": np.repeat([1.0, 0.0], 4)}
     (tmp_path / "features.pkl").write_bytes(pickle.dumps(features, protocol=2))
     for flag, value in (("--convention", "centred"), ("--precision", "float32")):
         done = call("train_faces_hq", "--published-features", tmp_path / "features.pkl", flag, value)
