@@ -1,6 +1,7 @@
 """What the README promises is what the continuous integration runs, here and on the other systems."""
 
 import re
+import subprocess
 import tomllib
 
 import pytest
@@ -34,6 +35,14 @@ def test_the_quick_start_is_what_ci_runs():
                 re.split(r"\n| && ", line)} - {"python3 -m venv .venv", ". .venv/bin/activate"}  # fmt: skip
     assert {"pip install -r requirements.txt", "python train_faces_hq.py", "python -m pytest"} <= promised
     assert promised <= set(ci_commands())
+
+
+@pytest.mark.skipif(not (REPOSITORY / ".git").exists(), reason="needs the repository under git")
+def test_what_runs_write_is_not_tracked_and_what_is_quoted_is():
+    written = ("plots/built_in_sample/faces_hq_accuracy.md", "plots/faces_hq_judge.safetensors", "data/spectra/faces_hq")
+    asked = ["git", "check-ignore", *written, "plots/reference/claims.md", "train_faces_hq.py"]
+    ignored = subprocess.run(asked, cwd=REPOSITORY, capture_output=True, text=True).stdout.split()
+    assert ignored == list(written)
 
 
 @pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
