@@ -39,7 +39,11 @@ def test_the_quick_start_is_what_ci_runs():
 
 @pytest.mark.skipif(not (REPOSITORY / ".git").exists(), reason="needs the repository under git")
 def test_what_runs_write_is_not_tracked_and_what_is_quoted_is():
-    written = ("plots/built_in_sample/faces_hq_accuracy.md", "plots/faces_hq_judge.safetensors", "data/spectra/faces_hq")
+    written = (
+        "plots/built_in_sample/faces_hq_accuracy.md",
+        "plots/faces_hq_judge.safetensors",
+        "data/spectra/faces_hq",
+    )
     asked = ["git", "check-ignore", *written, "plots/reference/claims.md", "train_faces_hq.py"]
     ignored = subprocess.run(asked, cwd=REPOSITORY, capture_output=True, text=True).stdout.split()
     assert ignored == list(written)
