@@ -440,7 +440,8 @@ def test_another_process_and_the_cache_give_the_same_numbers(train, faces, first
         assert written == (first_run[0] / "faces_hq_files.txt").read_text(encoding="utf-8")
 
 
-def test_the_seed_draws_images_and_splits(train, faces, tmp_path):
+def test_the_seed_draws_images_and_splits(train, faces, tmp_path, monkeypatch):
+    monkeypatch.setattr(splits, "SMALLEST_POOL", 16)
     noise = {"data": np.random.default_rng(0).normal(100, 1, (40, 9)), "label": np.arange(40.0) % 2}
     (tmp_path / "features.pkl").write_bytes(pickle.dumps(noise, protocol=2))
     drawn, split = [], []
