@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import SimpleNamespace
 
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -96,4 +97,6 @@ def _raise_again(unraisable):
     import threading  # here, since this module is loaded before there is any protection
 
     _last.time = -WINDING_UP
-    threading.Timer(0.01, os.kill, [os.getpid(), _last.number]).start()
+    # on Windows `os.kill` ends a process at once; elsewhere `raise_signal` would not wake the main thread
+    again = signal.raise_signal if os.name == "nt" else partial(os.kill, os.getpid())
+    threading.Timer(0.01, again, [_last.number]).start()

@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 from collections import Counter
-from contextlib import closing, suppress
+from contextlib import closing, nullcontext, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -70,8 +70,8 @@ def extract_videos(
     UsageError
         A tree and a label, or neither.
     ExperimentError
-        No video there, not one of them gives a crop, or some cannot be read at present. Another process writes into
-        `frames_dir`, or what would be replaced there is not of this script's making.
+        No video there, not one of them gives a crop, or some cannot be read at present. Another process writes or
+        has just written into `frames_dir`, or what would be replaced there is not of this script's making.
     """
     videos = list_videos(videos_dir, label)
     before = _rows_before(frames_dir)
@@ -87,19 +87,19 @@ def extract_videos(
     _say_what_goes(videos, missing, frames_dir, options, folders_gone=_folders(before) - _folders(kept))
     if missing:
         require_for_crops(options.face_detector)
-        with only_writer(frames_dir):
+    is_writer = missing or not (frames_dir / INDEX_NAME).exists()  # where nothing is to do, it may be read-only
+    with only_writer(frames_dir) if is_writer else nullcontext():
+        if _rows_before(frames_dir) != before:  # rows of the run that held it meanwhile would be lost
+            raise ExperimentError(f"{display_path(frames_dir)}: another run has just ended there; start this one again")
+        if missing:
             records |= _extract_missing(missing, frames_dir, options, n_threads)
-    _say_skipped(videos, records)
-    if n_unread := sum(isinstance(record, NoCropsNow) for record in records.values()):
-        raise ExperimentError(
-            f"{display_path(videos_dir)}: {n_unread} of {len(videos)} videos could not be read now, as said above, and "
-            "without them no index is written; mend that, or move them away, and run the same command again"
-        )
-    rows = kept + [row for video in videos for row in records[video.folder]["rows"]]
-    if not rows:
-        raise ExperimentError(f"{display_path(videos_dir)}: not one video gave a crop; the reasons stand above")
-    rows.sort(key=lambda row: (row.label != "real", _folder_of(row)))
-    _finish_index(frames_dir, rows, before)
+        _say_skipped(videos, records)
+        _check_all_read(videos_dir, records)
+        rows = kept + [row for video in videos for row in records[video.folder]["rows"]]
+        if not rows:
+            raise ExperimentError(f"{display_path(videos_dir)}: not one video gave a crop; the reasons stand above")
+        rows.sort(key=lambda row: (row.label != "real", _folder_of(row)))
+        _finish_index(frames_dir, rows, before)
     n_crops = Counter(row.label for row in rows)
     n_skipped = sum(record["skipped"] is not None for record in records.values())
     print(
@@ -269,6 +269,15 @@ def _say_skipped(videos, records):
             print(f"not read {printable(video.folder)}: {record}")
         elif record["skipped"]:
             print(f"skipped {printable(video.folder)}: {record['skipped']}")
+
+
+def _check_all_read(videos_dir, records):
+    """End the run where a video could not be read at present."""
+    if n_unread := sum(isinstance(record, NoCropsNow) for record in records.values()):
+        raise ExperimentError(
+            f"{display_path(videos_dir)}: {n_unread} of {len(records)} videos could not be read now, as said above, "
+            "and without them no index is written; mend that, or move them away, and run the same command again"
+        )
 
 
 def _finish_index(frames_dir, rows, before):

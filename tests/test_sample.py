@@ -515,7 +515,7 @@ def test_training_brings_a_generator_nearer_to_the_photographs_and_is_the_same_f
     made, errors = {}, {}
     for name, seed, steps in (("first", 0, 20), ("again", 0, 20), ("other", 1, 20), ("early", 0, 1)):
         settings = SimpleNamespace(steps=steps, l1_steps=18, **recipe)
-        training.train("nearest_convolution", seed, settings, tmp_path / f"{name}.npz", 0)
+        training.train("nearest_convolution", seed, settings, tmp_path / f"{name}.npz")
         made[name] = (tmp_path / f"{name}.npz").read_bytes()
         errors[name] = np.abs(resynthesise(coins, read_weights(tmp_path / f"{name}.npz")).astype(float) - coins).mean()
     assert made["first"] == made["again"] != made["other"]
@@ -528,7 +528,7 @@ def test_the_adversarial_loss_counts_after_the_first_steps_only(tmp_path):
     made = []
     for l1_steps, weight in ((1, 0.1), (1, 10.0), (2, 0.1), (2, 10.0)):
         settings = SimpleNamespace(l1_steps=l1_steps, adversarial_weight=weight, **recipe)
-        training.train("transposed_convolution", 0, settings, tmp_path / "made.npz", 0)
+        training.train("transposed_convolution", 0, settings, tmp_path / "made.npz")
         made.append((tmp_path / "made.npz").read_bytes())
     assert made[0] != made[1] and made[2] == made[3] and made[0] != made[2]
 
@@ -545,7 +545,7 @@ def test_a_generator_learns_to_paint_what_the_discriminator_takes_for_real(tmp_p
     monkeypatch.setattr(training, "make_discriminator", bright_is_real)
     recipe = {"batch_size": 2, "patch_side": 16, "learning_rate": 2e-3, "betas": (0.5, 0.99)}
     settings = SimpleNamespace(steps=20, l1_steps=0, adversarial_weight=100.0, **recipe)
-    training.train("transposed_convolution", 0, settings, tmp_path / "made.npz", 0)
+    training.train("transposed_convolution", 0, settings, tmp_path / "made.npz")
     assert resynthesise(pattern(), read_weights(tmp_path / "made.npz")).mean() > 200  # of 125
 
 

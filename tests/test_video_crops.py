@@ -12,10 +12,11 @@ import skimage.data
 from conftest import linux_only
 from video_clips import ffmpeg, stairs, write_clip
 
-from deepfake_spectra import face_crops
+from deepfake_spectra import face_crops, video_crops
 from deepfake_spectra.crop_index import CropRow, read_index, write_index
 from deepfake_spectra.errors import ExperimentError, NoCrops, NoCropsNow, UsageError
 from deepfake_spectra.face_crops import detect_faces
+from deepfake_spectra.folder_lock import only_writer
 from deepfake_spectra.opencv import cv2
 from deepfake_spectra.video_crops import CropOptions, extract_videos
 from deepfake_spectra.video_files import identities, list_videos
@@ -237,6 +238,35 @@ def test_what_was_kept_of_other_sources_outlasts_a_run_that_breaks_off(tree, tmp
             extract(videos / "swaps", label="fake")
     assert not (tmp_path / "frames/index.csv").exists()
     assert "20 real and 20 fake crops" in extract(videos / "swaps", label="fake")
+
+
+def test_rows_of_a_run_that_ended_meanwhile_are_not_lost(tree, tmp_path, extract, monkeypatch):
+    videos = tree("holiday/a.mp4", "swaps/a.mp4")
+    lock = video_crops.only_writer
+
+    def lock_late(folder):
+        monkeypatch.undo()
+        extract(videos / "holiday", label="real")
+        return lock(folder)
+
+    monkeypatch.setattr(video_crops, "only_writer", lock_late)
+    with pytest.raises(ExperimentError, match="frames: another run has just ended there; start this one again"):
+        extract(videos / "swaps", label="fake")
+    assert "20 real and 20 fake crops" in extract(videos / "swaps", label="fake")
+
+
+def test_the_index_is_written_before_the_next_run_may_write(tree, tmp_path, extract, monkeypatch):
+    def refused(frames_dir, rows):
+        with pytest.raises(ExperimentError, match="is writing there"):
+            with only_writer(frames_dir):
+                pass
+        write_index(frames_dir, rows)
+
+    monkeypatch.setattr(video_crops, "write_index", refused)
+    videos = tree("real/a.mp4")
+    assert "1 to do" in extract(videos)
+    (tmp_path / "frames/index.csv").unlink()
+    assert "0 to do" in extract(videos) and len(read_index(tmp_path / "frames")) == 20
 
 
 def test_loose_videos_without_a_label_are_counted_and_the_flag_is_named(tree, extract):
@@ -476,6 +506,7 @@ def test_what_is_not_ours_in_a_folder_of_crops_is_not_removed(tree, tmp_path, ex
     before = files_in(tmp_path / "frames")
     with pytest.raises(ExperimentError, match="notes.txt: not of this script's making"):
         extract(videos)
+    assert files_in(tmp_path / "frames") == before
     note.unlink()
     before = files_in(tmp_path / "frames")
     moved = note.parent.rename(tmp_path / "on another disk")

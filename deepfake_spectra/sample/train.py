@@ -128,8 +128,8 @@ def make_discriminator() -> "torch.nn.Sequential":
     )  # fmt: skip
 
 
-def train(architecture: str, seed: int, settings, path: Path, line: int) -> None:
-    """Train one generator on one thread and write its weights to `path`; the progress bar stands in `line`."""
+def train(architecture: str, seed: int, settings, path: Path) -> None:
+    """Train one generator on one thread and write its weights to `path`."""
     import torch
     from torch.nn.functional import l1_loss, relu
 
@@ -141,8 +141,7 @@ def train(architecture: str, seed: int, settings, path: Path, line: int) -> None
     layers, discriminator = make_generator(architecture), make_discriminator()
     adam = partial(torch.optim.Adam, lr=settings.learning_rate, betas=settings.betas)
     painter, judge = adam(layers.parameters()), adam(discriminator.parameters())
-    name = f"{architecture}, seed {seed}"
-    for step in tqdm(range(settings.steps), name, position=line, mininterval=1, disable=None):
+    for step in range(settings.steps):
         patches = [random_patch(photographs, settings.patch_side, random) for _ in range(settings.batch_size)]
         real = torch.from_numpy(np.stack(patches)[:, None])
         fake = generate(layers, real)
@@ -180,9 +179,10 @@ def train_all(settings) -> dict[str, Path]:
     missing = [key for key, path in paths.items() if not path.exists()]
     print(f"{len(missing)} of {len(paths)} generators to train, in {display_path(folder)}")
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:  # fork and torch do not mix
-        trainings = [pool.submit(train, *key, settings, paths[key], line) for line, key in enumerate(missing)]
+        trainings = [pool.submit(train, *key, settings, paths[key]) for key in missing]
+        done = tqdm(as_completed(trainings), "training", len(trainings), unit="generator", disable=None)
         try:
-            for training in as_completed(trainings):
+            for training in done:  # counted here: the processes have no stderr of their own
                 training.result()
         except BrokenProcessPool:
             raise ExperimentError("a training was killed, most likely for want of memory; lower BATCH_SIZE") from None
