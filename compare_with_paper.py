@@ -281,7 +281,7 @@ def read_rows(results_dir):
             continue
         try:
             rows[source] = json.loads(path.read_text(encoding="utf-8"))["rows"]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise ExperimentError(f"{display_path(path)}: damaged; run command {COMMANDS[source]} again") from None
     if not rows:
         raise ExperimentError(
@@ -338,14 +338,8 @@ def claim_table(rows):
         letters = sorted({COMMANDS[chosen.source] for chosen in claim.published + claim.honest + claim.baseline})
         body.append([claim.claim, claim.paper, ours, honest, claim.measures, claim.verdict, " ".join(letters)])
     headings = [
-        "claim",
-        "paper",
-        "here, as the paper measured",
-        "here, honest",
-        "what it measures",
-        "verdict",
-        "command",
-    ]
+        "claim", "paper", "here, as the paper measured", "here, honest", "what it measures", "verdict", "command",
+    ]  # fmt: skip
     lines = [headings, ["---"] * len(headings), *body]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 

@@ -5,8 +5,8 @@
     python detect_fakes.py --judge plots/clips_c40 clip.mp4
     python detect_fakes.py --judge from_a_colleague.safetensors holiday/
 
-The judge lies among the results of a train script, a file that can be given to others. By default the built-in sample's
-judges, made in ten seconds where its results are not there: it shows how this works, and every line says so. An image
+The judge lies among the results of a train script, a file that can be given to others. By default it is the built-in
+sample's, made in ten seconds where its results are not there: it shows how this works, and every line says so. An image
 is read and cropped as in the judge's experiment, its spectrum resampled, the image itself never. Of a video, face crops
 of some frames are judged.
 
@@ -234,6 +234,8 @@ def main():
     if settings.face or any(file.kind == "video" for file in files):
         require_for_crops(settings.face_detector)
     judge = load_judge(judge_path, settings.n_threads)
+    if settings.experiment not in (None, judge.experiment):
+        raise UsageError(f"EXPERIMENT is {settings.experiment}, the judge named of {judge.experiment}: leave one out")
     detector = judge.detector(settings.seed, settings.n_threads)
     print(description(detector))
     judgements = judge_all(files, detector, settings)

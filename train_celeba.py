@@ -37,7 +37,7 @@ from deepfake_spectra.classification import (
     score_k_means,
     standardised_weights,
 )
-from deepfake_spectra.controls import checked_altered, half_altered
+from deepfake_spectra.controls import LEAST_LEFT, checked_altered, half_altered
 from deepfake_spectra.dataset import BUILT_IN_SAMPLE, FAKE, ORIGINS, REAL, Feature, Precision
 from deepfake_spectra.detector_file import save_run
 from deepfake_spectra.image_spectra import (
@@ -117,7 +117,7 @@ def controls(dataset, by_centre, load, settings):
         altered = checked_altered(dataset, load(replace(dataset.feature, alteration=alteration)))
         yield "control", alteration, half_altered(untouched, altered.of_sources(list(untouched.counts())))
     reals = dataset.sources_of(REAL)
-    if "published_2019" in by_centre and np.count_nonzero(dataset.labels == REAL) >= 4:
+    if "published_2019" in by_centre and np.count_nonzero(dataset.labels == REAL) >= LEAST_LEFT:
         around_other = by_centre["published_2019"].of_sources(reals)
         yield "control", "reals, centre of 2019", half_altered(dataset.of_sources(reals), around_other)
     yield "alike", "as they are", dataset
@@ -256,7 +256,7 @@ def main():
         }
 
     n_fakes = np.count_nonzero(dataset.labels == FAKE)
-    has_controls = bool(n_fakes >= 4) and not settings.published_features
+    has_controls = bool(n_fakes >= LEAST_LEFT) and not settings.published_features
     if has_controls:
         for table, condition, altered in controls(dataset, by_centre, load, settings):
             splits = random_splits(altered, len(altered), settings.test_share, settings.n_splits, seed)
@@ -267,7 +267,8 @@ def main():
         remarks.append("controls left out: they need images, the authors' features have none")
     else:
         remarks.append(
-            f"controls left out: found {n_fakes} fakes, need 4 to train and test on altered and untouched ones"
+            f"controls left out: found {n_fakes} fakes, need {LEAST_LEFT} to train and test on altered and untouched "
+            "ones"
         )
 
     for convention, of_centre in by_centre.items():

@@ -153,10 +153,10 @@ def make_tables(dataset, rows, names, settings):
     """Yield (caption, Markdown table) of all that was measured."""
     units = "blocks" if dataset.origin is PUBLISHED_FEATURES else "videos"
     spread = "mean ± standard deviation over the splits"
+    other_frames = OTHER_FRAMES if dataset.origin is PUBLISHED_FEATURES else ""
     yield (
         f"Table 1. Frames, half of them real: {metric_said(rows, 'sample_sizes')} in %, {spread} "
-        f"(95 % interval, bootstrap over {units}, too "
-        f"narrow for few){OTHER_FRAMES if dataset.origin is PUBLISHED_FEATURES else ''}",
+        f"(95 % interval, bootstrap over {units}, too narrow for few){other_frames}",
         sample_size_table(
             rows, PAPER_ACCURACY if is_of_paper(dataset) else {}, ("n_samples", "protocol"), ("classifier",), names
         ),
@@ -165,9 +165,7 @@ def make_tables(dataset, rows, names, settings):
     if found := rows_of(rows, "videos", metrics):
         leading = leading_metric(rows, "videos")
         found.sort(key=lambda row: row["metric"] != leading)
-        unequal = (
-            "" if leading == "accuracy" else f" Real and fake {units} are not equally many: balanced accuracy leads."
-        )
+        unequal = f" Real and fake {units} are not equally many: balanced accuracy leads." * (leading != "accuracy")
         on_videos = f". {PAPER_VIDEOS}" if is_of_paper(dataset) else ""
         yield (
             f"Table 2. {units.capitalize()}, judged by all their frames: in %, {spread} (95 % interval).{unequal} "

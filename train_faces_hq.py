@@ -32,7 +32,7 @@ from deepfake_spectra.classification import (
     scores_by_source,
     standardised_weights,
 )
-from deepfake_spectra.controls import checked_altered, half_altered, one_against_other
+from deepfake_spectra.controls import LEAST_LEFT, checked_altered, half_altered, one_against_other
 from deepfake_spectra.dataset import BUILT_IN_SAMPLE, FAKE, ORIGINS, REAL, Feature, Precision
 from deepfake_spectra.detector_file import save_run
 from deepfake_spectra.image_spectra import (
@@ -137,7 +137,7 @@ def control_data(states):
     One source against itself, as it is and with every second image altered; and two sources of one class.
     """
     dataset, *altered = states.values()
-    for source in (name for name, n_images in dataset.counts().items() if n_images >= 4):  # to train and test on halves
+    for source in (name for name, n_images in dataset.counts().items() if n_images >= LEAST_LEFT):
         for state in (dataset, *altered[:1]):
             halves = half_altered(dataset.of_sources([source]), state.of_sources([source]))
             yield f"{source}, half of it {state.feature.alteration or 'called fake'}", halves
@@ -210,7 +210,7 @@ def make_tables(dataset, rows, n_splits):
         )
     if found := rows_of(rows, "control"):
         yield (
-            f"Nothing fake to find: one source against itself, and two sources of one class: "
+            "Nothing fake to find: one source against itself, and two sources of one class: "
             f"{metric_said(rows, 'control')} in %, {spread}",
             result_table(found, ("condition", "n_samples"), ("classifier",), images | {"condition": "told apart"}),
         )

@@ -104,8 +104,8 @@ def save_run(
 ) -> None:
     """Save the judge of a run beside its results, and print how it is asked.
 
-    Of the authors' own features there is none, since no image can be compared with them, nor with parameters that no
-    judge may have: an older one is then removed, which was not made by this run.
+    There is none of the authors' own features, since no image can be compared with them, and none with parameters that
+    no judge may have: an older one, which this run did not make, is removed then.
 
     Parameters
     ----------

@@ -56,7 +56,7 @@ def list_files(names: Iterable[str]) -> list[File]:
         except OSError as error:
             found = [File(path, "", error.strerror)]
         for file in found:
-            files.setdefault(file.path, file)
+            files.setdefault(file.path.absolute(), file)
     return list(files.values())
 
 

@@ -28,7 +28,7 @@ from campaign.running import KINDS  # noqa: E402
 from campaign.stage import Stage  # noqa: E402
 
 from deepfake_spectra.errors import UsageError  # noqa: E402
-from deepfake_spectra.files import write_text  # noqa: E402
+from deepfake_spectra.files import check_outputs, write_text  # noqa: E402
 from deepfake_spectra.settings import read_settings, run  # noqa: E402
 
 # what is attacked
@@ -54,6 +54,7 @@ HOW_MANY = {
     "pictures": "n_images", "clips": "n_videos", "kills": "n_kills", "signals": "n_signals", "disk": "n_moments",
     "calls": "n_calls",
 }  # fmt: skip
+REPORT_TITLE = "# What the fault campaign found\n"
 
 
 def chosen_cases(settings):
@@ -107,7 +108,7 @@ def page_head():
     attacks = "\n".join(f"* **{name}**: {attack.__doc__.splitlines()[0]}" for name, attack in ATTACKS.items())
     kinds = "\n".join(f"* **{kind}**: {meaning}." for kind, meaning in KINDS.items())
     return (
-        "# What the fault campaign found\n\n"
+        f"{REPORT_TITLE}\n"
         "`python tests/fault_campaign.py --report docs/faults.md` adds a table; costs are of the worst file or run.\n\n"
         f"{attacks}\n\nFaults:\n\n{kinds}\n"
     )
@@ -131,6 +132,8 @@ def section(found, settings):
 def main():
     settings = read_settings(__name__)
     chosen = chosen_cases(settings)
+    if settings.report:
+        check_outputs([(settings.report, rb"\A" + REPORT_TITLE.encode())])  # not after two hours
     folder = Path(tempfile.mkdtemp(prefix="fault_campaign-"))
     found = {}
     try:

@@ -193,8 +193,9 @@ def test_no_results_file_at_all_is_one_sentence(compare, made, tmp_path):
     assert f"{made[0]}: found none of " in done.err and "run a command of the" in done.err
 
 
-def test_a_file_that_is_no_results_file_is_one_sentence_with_the_letter_of_its_command(compare, made):
-    (made[0] / f"{SOURCES[3]}_results.json").write_text("[", encoding="utf-8")
+@pytest.mark.parametrize("text", ["[", "[" * 100_000, "[1]", "{}"], ids=len)
+def test_a_file_that_is_no_results_file_is_one_sentence_with_the_letter_of_its_command(compare, made, text):
+    (made[0] / f"{SOURCES[3]}_results.json").write_text(text, encoding="utf-8")
     done = compare()
     assert (done.status, done.out, done.err.count("\n")) == (1, "", 1)
     assert "damaged; run command D again" in done.err

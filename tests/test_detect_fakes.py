@@ -345,6 +345,12 @@ def test_one_thread_and_many_give_the_same_and_each_file_once(detect, trained, t
     assert len(read_csv(tmp_path / "1.csv")) == 12
 
 
+def test_a_file_named_by_two_paths_is_judged_once(trained, monkeypatch):
+    monkeypatch.chdir(trained / "images")
+    path = trained / "images/real/003.png"
+    assert list_files(["real/003.png", "./real/003.png", path]) == [File(Path("real/003.png"), "image")]
+
+
 def test_the_seed_draws_the_folds_of_the_calibration(detect, trained, tmp_path):
     asked = tmp_path / "between.png"
     asked.write_bytes(by_opencv(picture(0, blur=1.2)))
@@ -407,6 +413,8 @@ def test_of_several_judges_in_a_folder_the_one_of_the_experiment_named_judges(de
     assert "holds the judges faces_hq, celeba; name one with --experiment" in complaint
     for experiment in ("celeba", "faces_hq"):
         assert f"trained: {experiment}: SVM" in detect(*asked, "--experiment", experiment).out
+    asked = ("--judge", tmp_path / "celeba_judge.safetensors", tmp_path / "x.png", "--experiment", "faces_hq")
+    assert "EXPERIMENT is faces_hq, the judge named of celeba" in detect(*asked, status=2).err
 
 
 def test_another_run_on_the_sample_does_not_become_the_judge(detect, trained, tmp_path):

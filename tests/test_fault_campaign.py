@@ -9,7 +9,10 @@ from campaign.attacks_on_readers import pictures
 from campaign.attacks_on_runs import kills
 from campaign.running import KINDS, Limits
 from campaign.stage import Stage
+from conftest import linux_only
 from pictures import by_opencv, picture, write_source
+
+pytestmark = linux_only  # as the campaign itself
 
 LIMITS = Limits(seconds=1.5, n_bytes=150 << 20)
 PLANTED = {  # what a script does: the kinds of faults that it has

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import linux_only
 from matplotlib.figure import Figure
 
 from deepfake_spectra.errors import UsageError
@@ -142,6 +143,7 @@ def test_a_path_on_another_drive_stays_absolute(monkeypatch):
 MARK = rb"\Aours"
 
 
+@linux_only
 @pytest.mark.parametrize(
     "name, sentence",
     [

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from campaign.mutants import named_pictures, spoil, whole_clips, whole_pictures
 from campaign.running import NOT_PRINTABLE, PYTHON, Fault, Limits, beyond_limits, resident_bytes
-from campaign.stage import Case, Stage
+from campaign.stage import PICTURES, Case, Stage
 from frames import write_features
 from PIL import Image
 from safetensors import safe_open
@@ -27,7 +27,7 @@ PER_PICTURE = Limits(60, 7 << 28)  # 1.75 GiB, of which 0.2 are Python's and the
 PER_CLIP = Limits(60, 7 << 28)
 PER_BATCH = 250  # files that one process is given
 CLIP_WORDS = ("--face-detector", "centre", "--frames-per-video", 3)
-OF_DAMAGE = (
+OF_DAMAGE = (  # of a remark on a damaged file one of these words
     r"damage|strict|cut short|truncat|incomplete|corrupt|broken|checksum|constant|missing|refuse|ends|lost|empty"
 )
 
@@ -404,31 +404,21 @@ def records(stage: Stage, n: int) -> Iterator[Case]:
     index = stage.room / "frames/index.csv"
     record = sorted((stage.room / "frames").rglob("crops.json"))[0].relative_to(stage.room)
     results = sorted((stage.code / "plots").rglob("*_results.json"))
+    results = [path for path in results if path.parent.name != "built_in_sample"]  # which is not compared
     weights = sorted((stage.code / "deepfake_spectra/sample").glob("*.npz"))
-    again = (
-        "--videos-dir",
-        "../clips",
-        "--frames-dir",
-        "../frames",
-        "--frames-per-video",
-        4,
-        "--face-detector",
-        "centre",
-    )
+    again = ("--videos-dir", "../clips", "--frames-dir", "../frames", "--frames-per-video", 4,
+             "--face-detector", "centre")  # fmt: skip
     plans = [("train_deepfake_detection", None, index, change, (0, 1, 2)) for change in _wrong_tables()]
     plans += [("extract_video_frames", again, stage.room / record, change, (0, 1)) for change in _wrong_texts()]
     plans += [
         ("compare_with_paper", None, path, change, (0, 1, 2)) for path in results[:2] for change in _wrong_texts()
     ]
-    plans += [("detect_fakes", PICTURE, path, change, (1,)) for path in weights for change in _wrong_weights()]
+    plans += [("detect_fakes", PICTURES[:1], path, change, (1,)) for path in weights for change in _wrong_weights()]
     for number, (script, words, path, (what, change), statuses), _ in stage.chosen(plans):
         stage.renew()
         content = change(path.read_bytes())
         path.unlink() if content is None else path.write_bytes(content)
         yield stage.case(number, f"{path.name} {what}", script, words, statuses)
-
-
-PICTURE = ("../mine/real/000.png",)
 
 
 def _wrong_tables() -> list[tuple[str, Callable]]:

@@ -1,16 +1,14 @@
 """Pictures and clips in every format, whole, and the ways in which their bytes can be spoilt."""
 
 import struct
-import subprocess
 import zlib
 from functools import cache
 from pathlib import Path
 
-import imageio_ffmpeg
 import numpy as np
 from pictures import by_opencv, by_pillow, colour_picture, picture
 from PIL import features
-from video_clips import H264, write_clip
+from video_clips import H264, ffmpeg, write_clip
 
 EXTREMES = (0, 1, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)  # for a field of a header
 CONTAINERS = {".mp4": H264, ".mov": H264, ".mkv": H264, ".avi": ("-c:v", "mpeg4"), ".webm": ("-c:v", "libvpx")}
@@ -208,6 +206,5 @@ def clip_of_two_sizes(folder: Path) -> Path:
     joined = folder / ".joined.ts"
     joined.write_bytes(b"".join(parts))
     path = folder / "two_sizes.mkv"
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-v", "error", "-i", joined, "-c", "copy", path]
-    subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    ffmpeg("-v", "quiet", "-i", joined, "-c", "copy", path)
     return path

@@ -28,9 +28,9 @@ KINDS = {  # of faults, and what each means
     "executed": "something in a file was run",
     "silent": "accepted, or ended with status 0, without a word on what is wrong",
 }
-NOT_PRINTABLE = re.compile(
+NOT_PRINTABLE = re.compile(  # the last turn text around
     rb"[\x00-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]|\xe2\x80[\xaa-\xae]"
-)  # the last turn text around
+)
 PYTHON = sys.executable
 POLL = 0.02  # seconds between two looks at a process
 
@@ -194,8 +194,5 @@ def _content(path):
 def changed(before: dict[str, str], after: dict[str, str]) -> list[Fault]:
     """Return a fault if something that was there is not there any more, or is something else."""
     lost = [path for path, content in before.items() if after.get(path) != content]
-    return (
-        [Fault("input changed", f"{ascii(lost[0])[1:-1]}{f' and {len(lost) - 1} more' if lost[1:] else ''}")]
-        if lost
-        else []
-    )
+    more = f" and {len(lost) - 1} more" if lost[1:] else ""
+    return [Fault("input changed", f"{ascii(lost[0])[1:-1]}{more}")] if lost else []
