@@ -3,6 +3,7 @@
 scikit-learn is loaded inside the functions that use it, so that `--help` of a script answers at once.
 """
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -141,12 +142,17 @@ def predict_splits(
     splits : sequence of Split
     n_threads : int
     what : str
-        What the progress bar says.
+        What the progress bar says, and the sentence on fits that stopped before their end.
     """
     from sklearn.base import clone
+    from sklearn.exceptions import ConvergenceWarning
+
+    stopped_early = []
 
     def predict(split):
         fitted = clone(classifier).fit(columns[split.train], labels[split.train])
+        most_steps = getattr(fitted, "max_iter", -1)
+        stopped_early.append(0 < most_steps <= np.max(getattr(fitted, "n_iter_", 0)))
         test = columns[split.test]
         if hasattr(fitted, "decision_function"):
             scores = fitted.decision_function(test)
@@ -154,8 +160,14 @@ def predict_splits(
             scores = fitted.predict_proba(test)[:, list(fitted.classes_).index(FAKE)] - 0.5  # above 0: fake
         return Prediction(split.test, labels[split.test], fitted.predict(test), scores)
 
-    predictions = in_threads(predict, splits, n_threads)
-    return list(tqdm(predictions, what, len(splits), leave=False, unit="split", disable=None))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the sentence below says it
+        predictions = in_threads(predict, splits, n_threads)
+        predictions = list(tqdm(predictions, what, len(splits), leave=False, unit="split", disable=None))
+    if any(stopped_early):
+        n_stopped = f"{sum(stopped_early)} of {len(splits)} fits"
+        print(f"{what}: {n_stopped} stopped at max_iter = {classifier.max_iter}, before their end; raise it")
+    return predictions
 
 
 def fit_title(classifier: str, **keys) -> str:

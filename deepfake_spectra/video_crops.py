@@ -306,7 +306,7 @@ def _read_record(folder):
             "skipped": record["skipped"],
             "rows": [CropRow(*row) for row in record["rows"]],
         }
-    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError, RecursionError):
         return {}
 
 
@@ -325,7 +325,7 @@ def _difference(record, options):
     """Return with which other options crops were made, in words; "" if with the same."""
     made_from = record.get("made_from", {})
     return ", ".join(
-        f"{name} was {made_from.get(name, 'not noted')}"
+        printable(f"{name} was {made_from.get(name, 'not noted')}")
         for name, value in _making(options).items()
         if made_from.get(name) != value
     )

@@ -102,6 +102,16 @@ def test_a_fit_that_fails_ends_the_run():
         predictions_of(SVC(), dataset, [Split(np.arange(4), np.arange(4, 8))])  # reals alone to train on
 
 
+@pytest.mark.filterwarnings("error")
+def test_fits_that_stop_before_their_end_are_counted_and_scikit_learn_prints_nothing(capsys):
+    dataset = make_dataset()
+    splits = random_splits(dataset, len(dataset), 0.2, 3, 0)
+    for max_iter, said in ((1, "fits: 3 of 3 fits stopped at max_iter = 1, before their end; raise it\n"), (1000, "")):
+        classifier = LogisticRegression(solver="liblinear", max_iter=max_iter)
+        predict_splits(classifier, dataset.spectra, dataset.labels, splits, n_threads=2)
+        assert capsys.readouterr().out == said
+
+
 def test_threads_do_not_change_a_prediction():
     dataset = make_dataset(20, gap=0.5)
     splits = random_splits(dataset, 80, 0.2, 4, 0)

@@ -566,3 +566,17 @@ def test_one_thread_and_many_give_the_same(tree, tmp_path, extract):
     assert contents_in(tmp_path / "one") == contents_in(tmp_path / "many")
     record = json.loads((tmp_path / "one/fake/videos/000_001.mp4/crops.json").read_text())
     assert len(record["rows"]) == 20 and record["skipped"] is None
+
+
+@pytest.mark.parametrize(
+    "edit, said_of_it",
+    [(lambda record: "[" * 100_000, "their record is damaged"),
+     (lambda record: record.replace("1.3", '"\\u001b[31m"'), r"face_margin was \x1b[31m")],
+)  # fmt: skip
+def test_a_record_edited_by_hand_is_named_on_a_clean_terminal(tree, tmp_path, extract, edit, said_of_it):
+    videos = tree("real/a.mp4")
+    extract(videos)
+    record = tmp_path / "frames/real/videos/a.mp4/crops.json"
+    record.write_text(edit(record.read_text()))
+    said = extract(videos)
+    assert said_of_it in said and "\x1b" not in said
