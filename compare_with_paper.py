@@ -28,6 +28,10 @@ FACES, CELEBA, CELEBA_FEATURES, FRAMES, CLIPS = SOURCES = (
 )  # fmt: skip
 COMMANDS = dict(zip(SOURCES, "ABCDE"))  # by the letters of the README's section "Reproduce each experiment"
 
+IDENTITY = (  # what tells a row of a results file from the others
+    "table", "protocol", "n_samples", "classifier", "metric", "train_sources", "test_sources", "condition",
+)  # fmt: skip
+
 
 class Cell(NamedTuple):
     """One row of a results file, by the values that tell it from the others."""
@@ -335,13 +339,49 @@ def claim_table(rows):
     body = []
     for claim in CLAIMS:
         ours, honest = (numbers_text(cells, rows) for cells in (claim.published, claim.honest + claim.baseline))
-        letters = sorted({COMMANDS[chosen.source] for chosen in claim.published + claim.honest + claim.baseline})
-        body.append([claim.claim, claim.paper, ours, honest, claim.measures, claim.verdict, " ".join(letters)])
+        sources = {chosen.source for chosen in claim.published + claim.honest + claim.baseline}
+        words = (claim.measures, claim.verdict) if sources <= rows.keys() else ("", "")  # they are of all the numbers
+        body.append([claim.claim, claim.paper, ours, honest, *words, " ".join(sorted(map(COMMANDS.get, sources)))])
     headings = [
         "claim", "paper", "here, as the paper measured", "here, honest", "what it measures", "verdict", "command",
     ]  # fmt: skip
     lines = [headings, ["---"] * len(headings), *body]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def first_row(cells, rows):
+    """Return the row and the label of the first Cell whose command was run; None and "" where none was."""
+    for chosen in cells:
+        if chosen.source in rows:
+            return find_row(chosen, rows), chosen.label.rstrip(":")
+    return None, ""
+
+
+def drawn_claims(rows):
+    """Return what `claims_figure` draws: the accuracies of the paper of which something was run here."""
+    drawn = []
+    for claim in (claim for claim in CLAIMS if claim.percent):
+        (published, _), (honest, honest_is), (header, _) = (
+            first_row(cells, rows) for cells in (claim.published, claim.honest, claim.baseline)
+        )
+        if published or honest or header:
+            numbers = {"published": published, "honest": honest, "header": header}
+            drawn.append({"claim": claim.claim, "paper": claim.percent, "honest_is": honest_is} | numbers)
+    return drawn
+
+
+def equal_rows(results_dir):
+    """Yield (name, equal rows, quoted rows) for each results file of a folder that is quoted, too."""
+
+    def means(path):
+        rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
+        return {tuple(str(row[key]) for key in IDENTITY): f"{row['mean'] or 0:.3f}" for row in rows}
+
+    for quoted in sorted(REFERENCE_DIR.rglob("*_results.json")):
+        name = quoted.relative_to(REFERENCE_DIR)
+        if (results_dir / name).is_file():
+            ours, theirs = means(results_dir / name), means(quoted)
+            yield name.as_posix(), len(ours.items() & theirs.items()), len(theirs)
 
 
 def main():
@@ -356,34 +396,20 @@ def main():
         "names, and what a classifier scores that sees no spectrum at all."
     )
     write_text(settings.output_dir / "claims.md", f"# The paper's claims\n\n{note}\n\n{claim_table(rows)}\n")
-    drawn = [claim for claim in CLAIMS if claim.percent]
-    claims_figure(
-        settings.output_dir / "claims.png",
-        [
-            {
-                "claim": claim.claim,
-                "paper": claim.percent,
-                "honest_is": claim.honest[0].label.rstrip(":") if claim.honest else "",
-            }
-            | {
-                kind: find_row(cells[0], rows) if cells and cells[0].source in rows else None
-                for kind, cells in (
-                    ("published", claim.published),
-                    ("honest", claim.honest),
-                    ("header", claim.baseline),
-                )
-            }
-            for claim in drawn
-        ],
-    )
+    claims_figure(settings.output_dir / "claims.png", drawn_claims(rows))
     print(claim_table(rows))
     print(f"written into {display_path(settings.output_dir)}: claims.md, claims.png, claims.pdf")
     if settings.results_dir.resolve() != REFERENCE_DIR:
         compared = list(differences(rows, read_rows(REFERENCE_DIR)))
         differing = [numbers for numbers in compared if numbers[1] != numbers[2]]
-        print(f"{len(compared) - len(differing)} of {len(compared)} numbers are those of {display_path(REFERENCE_DIR)}")
+        print(
+            f"{len(compared) - len(differing)} of {len(compared)} numbers of the table are those of "
+            f"{display_path(REFERENCE_DIR)}"
+        )
         for claim, ours, quoted in differing:
             print(f"{claim}: {ours}, quoted: {quoted}")
+        for name, n_equal, n_quoted in equal_rows(settings.results_dir):
+            print(f"{name}: {n_equal} of {n_quoted} rows are as quoted, to a tenth of a per cent")
 
 
 if __name__ == "__main__":

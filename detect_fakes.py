@@ -173,10 +173,10 @@ def figure_maker(detector):
         label: np.quantile(dataset.spectra[dataset.labels == label], (0.05, 0.5, 0.95), axis=0)
         for label in (REAL, FAKE)
     }
-    sample = ", judged by the built-in sample" if dataset.origin is BUILT_IN_SAMPLE else ""
 
     def draw(judgement, path):
-        said = f"{judgement.verdict}, score {detector.score_text(judgement.score)}{sample}"
+        warnings = f" [{'; '.join(judgement.warnings)}]" if judgement.warnings else ""
+        said = f"{judgement.verdict}, score {detector.score_text(judgement.score)}{warnings}"
         judged_figure(
             path,
             x,

@@ -64,7 +64,7 @@ def duplicate_remarks(
     remarks = []
     if contradict.any():
         remarks.append(
-            f"{len(np.unique(first[contradict]))} pictures are called both real and fake: the labels contradict each "
+            f"called both real and fake, pictures: {len(np.unique(first[contradict]))}; the labels contradict each "
             f"other, and an accuracy on these data means little; put each picture into one class: {pairs(contradict)}"
         )
     others = ~contradict & ~repeat

@@ -216,11 +216,20 @@ def test_numbers_that_differ_from_the_quoted_ones_are_listed(compare, made, monk
     def own(mean):
         found = [changed | {"mean": mean}, *rows["celeba/celeba"][1:]]
         (folder / "celeba/celeba_results.json").write_text(json.dumps({"rows": found}), encoding="utf-8")
-        return compare("--results-dir", folder).out.partition("claims.pdf\n")[2].splitlines()
+        lines = compare("--results-dir", folder).out.partition("claims.pdf\n")[2].splitlines()
+        return [line for line in lines if not line.endswith(" a tenth of a per cent")], lines[-4:]
 
-    assert own(changed["mean"] + 1e-5) == [f"{n_compared} of {n_compared} numbers are those of {made[0]}"]
-    head, *lines = own(changed["mean"] + 0.001)
-    assert head == f"{n_compared - len(lines)} of {n_compared} numbers are those of {made[0]}" and lines
+    n_rows = {source: len({json.dumps(row) for row in found}) for source, found in rows.items()}
+    of_table, of_files = own(changed["mean"] + 1e-5)
+    assert sorted(of_files) == [
+        f"{source}_results.json: {n_rows[source]} of {n_rows[source]} rows are as quoted, to a tenth of a per cent"
+        for source in sorted(SOURCES[1:])
+    ]
+    assert of_table == [f"{n_compared} of {n_compared} numbers of the table are those of {made[0]}"]
+    (head, *lines), of_files = own(changed["mean"] + 0.001)
+    n_celeba = n_rows["celeba/celeba"]
+    assert f"celeba/celeba_results.json: {n_celeba - 1} of {n_celeba} rows" in of_files[0]
+    assert head == f"{n_compared - len(lines)} of {n_compared} numbers of the table are those of {made[0]}" and lines
     quoted = f"{100 * changed['mean']:.1f}"
     for line in lines:
         ours, _, theirs = line.partition(", quoted: ")

@@ -73,7 +73,7 @@ def test_copies_links_and_one_picture_in_two_formats_are_found_on_loading(load, 
         ["real/003.png", "real/again.png", "real/copy.png"],
     ]  # fmt: skip
     contradiction, copies, *_ = dataset.remarks
-    assert contradiction.startswith("1 pictures are called both real and fake: the labels contradict each other")
+    assert contradiction.startswith("called both real and fake, pictures: 1; the labels contradict each other")
     assert contradiction.endswith(": real/005.png = fake/link.png")
     assert copies.startswith("3 of 28 images equal an earlier one") and "fake/other.bmp" in copies
     assert (dataset.protocol, dataset.is_grouped) == ("random", False)  # a few copies do not make it grouped data
@@ -98,7 +98,9 @@ def test_remarks_name_the_first_pairs_on_one_printable_line():
     labels = np.array([REAL, REAL, FAKE, REAL, FAKE, FAKE, FAKE])
     groups = np.array(["u", "v", "w", "x", "y", "same", "same"])
     contradiction, copies, repeats = duplicate_remarks(equal, paths, labels, groups, "video")
-    assert contradiction.startswith("1 pictures are called") and contradiction.endswith(": a = c, a = e")
+    assert contradiction.startswith("called both real and fake, pictures: 1;") and contradiction.endswith(
+        ": a = c, a = e"
+    )
     assert copies.startswith("1 of 7 images equal") and copies.endswith(r": b\x1b[2J = d")
     assert repeats == "1 of 7 images repeat an earlier one of the same video: f = g"
 
