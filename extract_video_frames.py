@@ -22,17 +22,17 @@ FaceForensics++ give 160 crops in 9 s on two cores.
 from deepfake_spectra.settings import read_settings, run  # isort: skip; hears Ctrl-C
 
 from pathlib import Path
-from typing import Literal
 
 from deepfake_spectra.errors import UsageError
 from deepfake_spectra.face_crops import Detector
 from deepfake_spectra.files import REPOSITORY, display_path
 from deepfake_spectra.sample import build as sample
 from deepfake_spectra.video_crops import CropOptions, extract_videos
+from deepfake_spectra.video_files import Label
 
 # data
 VIDEOS_DIR: Path | None = None  # folder of videos; none: data/faceforensics, else the built-in sample
-LABEL: Literal["real", "fake"] | None = None  # class of all videos of a folder without real/ and fake/
+LABEL: Label | None = None  # class of all videos of a folder without real/ and fake/
 FRAMES_DIR: Path | None = None  # for crops and index; none: data/deepfake_detection, or data/built_in_sample/...
 
 # crops

@@ -35,8 +35,8 @@ Convention = Literal["published", "published_2019", "centred"]
 Unit = Literal["pixel", "cycles/pixel"]
 
 EPSILON = 1e-8  # the authors', added to the complex DFT: it bounds the logarithm where a frequency is empty
-LARGE_IMAGE = 2**22  # pixels
-LONG_SPECTRUM = 2048  # values
+LARGE_IMAGE = 2**22  # pixels; of larger ones the rings of two shapes are kept, not of 64
+LONG_SPECTRUM = 2048  # values; a longer one is resampled without a matrix
 SMALLEST_SIDE = 9  # pixels; below it a ring holds too few frequencies to be an average
 
 
@@ -257,7 +257,7 @@ class _Rings(NamedTuple):
 
 
 def _rings(shape, convention):
-    """Return the rings of an image shape, computed once; of large ones, 2 bytes a pixel, the last two are kept."""
+    """Return the rings of an image shape, computed once: they take 2 bytes a pixel, so few of large ones are kept."""
     return (_common_rings if np.prod(shape) <= LARGE_IMAGE else _large_rings)(shape, convention)
 
 

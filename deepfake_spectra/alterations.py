@@ -32,7 +32,7 @@ def alter(gray: np.ndarray, steps: str) -> np.ndarray:
     Raises
     ------
     UsageError
-        Something else.
+        A step that is none of these, or an empty one.
     UnreadableImage
         The image is smaller than a crop of it.
     """

@@ -50,7 +50,17 @@ def identities(video_name: str) -> tuple[str, str]:
 
 
 def list_videos(videos_dir: Path, label: Label | None = None) -> list[Video]:
-    """Return the videos under a folder, the reals first, then by source and name; see `extract_videos`."""
+    """Return the videos under a folder, the reals first, then by source and name; without a tree, all of one label.
+
+    Raises
+    ------
+    UsageError
+        A tree and a label, or neither.
+    ExperimentError
+        No video, or two that would share one folder of crops.
+    OSError
+        A folder cannot be looked into.
+    """
     found = _videos_of_trees(videos_dir)
     loose = _video_files(videos_dir)
     if label:

@@ -44,6 +44,7 @@ def figures(folder):
     return sorted(str(Path("drawn", figure.name)) for figure in (folder / "drawn").glob("*"))
 
 
+@linux_only
 def test_every_name_is_drawn_once_under_a_name_that_is_safe_everywhere(clone, tmp_path):
     for seed, name in enumerate(AWKWARD_NAMES):
         write(tmp_path / name, noise(16, 20, seed))

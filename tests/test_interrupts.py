@@ -10,7 +10,7 @@ import pytest
 from conftest import linux_only
 
 from deepfake_spectra.files import REPOSITORY
-from deepfake_spectra.interrupts import held_back
+from deepfake_spectra.interrupts import SIGNALS, held_back
 
 pytestmark = linux_only
 
@@ -101,14 +101,14 @@ def test_ctrl_c_while_a_script_is_loaded_ends_it_in_one_sentence(start):
     assert end_of(process) == (130, "waits.py: interrupted; nothing was begun\n")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", SIGNALS[1:])
 def test_a_kill_while_a_script_is_loaded_ends_it_at_once(start, number):
     process = start("wait()")
     process.send_signal(number)
     assert end_of(process) == (-number, "")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_ends_a_run_in_one_sentence(start, number):
     process = start(WINDING_UP)
     process.send_signal(number)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import linux_only
 
 from deepfake_spectra.errors import ExperimentError, UsageError
 from deepfake_spectra.files import REPOSITORY
@@ -122,9 +123,8 @@ def test_a_flag_has_the_type_of_its_annotation(script, flags, name, value):
         ('DATA_DIR: Path | None = "none"', "data_dir", REPOSITORY / "none"),
         ('DATA_DIR: Path | None = Path("faces")', "data_dir", REPOSITORY / "faces"),
         ('DATA_DIR: Path | None = "faces"', "data_dir", REPOSITORY / "faces"),
-        ('DATA_DIR: Path | None = Path("/faces")', "data_dir", Path("/faces")),
+        ('DATA_DIR: Path | None = Path("/faces")', "data_dir", Path("/faces").absolute()),
         ('DATA_DIR: Path | None = Path("~/faces")', "data_dir", Path.home() / "faces"),
-        ('DATA_DIR: Path | None = Path("~nobody at all/faces")', "data_dir", REPOSITORY / "~nobody at all/faces"),
         ("PROGRESS: bool = False", "progress", False),
     ],
 )
@@ -137,9 +137,16 @@ def test_a_constant_is_read_as_its_flag_is(make_script, line, name, value):
 def test_a_path_is_taken_from_the_repository_in_a_constant_and_from_the_current_folder_in_a_flag(script, tmp_path):
     settings = read_settings(script, ["--data-dir", "faces"])
     assert (settings.data_dir, settings.output_dir) == (tmp_path / "faces", REPOSITORY / "plots")
-    assert read_settings(script, ["--data-dir", "/faces"]).data_dir == Path("/faces")
+    assert read_settings(script, ["--data-dir", "/faces"]).data_dir == Path("/faces").absolute()
     assert read_settings(script, ["--data-dir=~/faces"]).data_dir == Path.home() / "faces"
-    assert read_settings(script, ["--data-dir=~nobody at all/faces"]).data_dir == tmp_path / "~nobody at all/faces"
+
+
+@linux_only
+def test_the_home_of_nobody_is_a_folder_like_any_other(make_script, tmp_path):
+    faces = "~nobody at all/faces"
+    script = make_script(f'from pathlib import Path\nDATA_DIR: Path = Path("{faces}")\n')
+    assert read_settings(script, []).data_dir == REPOSITORY / faces
+    assert read_settings(script, [f"--data-dir={faces}"]).data_dir == tmp_path / faces
 
 
 def test_positional_arguments_come_under_their_name(script, capsys):
@@ -283,7 +290,7 @@ def test_the_record_is_json_without_the_place_of_the_repository(script):
     record = settings_record(settings)
     assert json.loads(json.dumps(record)) == record
     assert str(REPOSITORY) not in json.dumps(record)
-    assert record["OUTPUT_DIR"] == "plots" and record["DATA_DIR"] == os.path.join("..", "shared")
+    assert record["OUTPUT_DIR"] == "plots" and record["DATA_DIR"] == "../shared"
     assert record["SAMPLE_SIZES"] == [8] and record["N_BINS"] is None and list(record)[0] == "SAMPLE_SIZES"
 
 

@@ -27,7 +27,7 @@ library("after")
 
 
 def ran(program, **streams):
-    """Return what a program printed on stderr."""
+    """Return how a program ended, and what it printed on stderr."""
     return subprocess.run(
         [sys.executable, "-X", "utf8", "-c", program],
         cwd=REPOSITORY,

@@ -5,7 +5,6 @@ import gzip
 import hashlib
 import os
 import pickle
-import resource
 import shutil
 import subprocess
 import sys
@@ -804,6 +803,7 @@ def test_seven_images_where_1000_were_asked_give_what_is_there(train, faces, tmp
 
 
 def test_a_full_disk_is_one_sentence_and_leaves_no_half_file(call, drawn, faces, tmp_path):
+    resource = pytest.importorskip("resource", reason="needs limits as Unix has them")
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)
     for n_bytes in 10_000, 28_000:  # too few for the spectra, for the results file
         try:

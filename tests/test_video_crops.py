@@ -156,6 +156,7 @@ def test_official_layout_gives_sources_labels_and_identities_but_no_masks(tree, 
     assert set((tmp_path / "frames").rglob("*.png")) == {tmp_path / "frames" / row.path for row in rows}
 
 
+@linux_only
 def test_plain_tree_gives_its_folders_as_sources_whatever_the_names(tree, tmp_path, extract):
     videos = tree(*(f"real/{name}" for name in ODD_NAMES), "fake/a/b/clip.mkv")
     tree("fake/.hidden.mp4", "fake/.trash/x.mp4", "fake/notes.txt", "other/x.mp4")  # none of these is to be found

@@ -31,6 +31,7 @@ from deepfake_spectra.files import REPOSITORY, display_path
 from deepfake_spectra.opencv import cv2
 from deepfake_spectra.packages import require
 from deepfake_spectra.parallel import in_threads
+from deepfake_spectra.pillow import Image
 from deepfake_spectra.sample.generators import load_generator, resynthesise
 
 
@@ -180,10 +181,8 @@ def crops(picture: np.ndarray) -> list[np.ndarray]:
 
 def upsample_bicubically(gray: np.ndarray) -> np.ndarray:
     """Return a picture halved and doubled again, both bicubically; of an odd side the last line is lost."""
-    from PIL import Image  # its cubic filters before it decimates; OpenCV's does not, and would alias
-
     height, width = (side // 2 for side in gray.shape)
-    picture = Image.fromarray(gray[: 2 * height, : 2 * width])
+    picture = Image.fromarray(gray[: 2 * height, : 2 * width])  # OpenCV's cubic has no filter before it and would alias
     return np.asarray(
         picture.resize((width, height), Image.Resampling.BICUBIC).resize(picture.size, Image.Resampling.BICUBIC)
     )
