@@ -108,12 +108,7 @@ def test_what_is_printed_is_what_the_md_file_holds(write, tmp_path):
 def test_the_list_of_files_has_a_line_for_every_name(write, tmp_path):
     write()
     lines = (tmp_path / "test_files.txt").read_text(encoding="utf-8").splitlines()
-    assert lines == [
-        "a/with space.png",
-        "a/Zoë.png",
-        'a/"quote".png',
-        r"a/new\nline.png",
-    ]
+    assert lines == ["a/with space.png", "a/Zoë.png", 'a/"quote".png', r"a/new\nline.png"]
 
 
 def test_the_list_of_files_has_the_digest_of_each_before_its_name(tmp_path):

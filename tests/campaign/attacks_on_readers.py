@@ -23,6 +23,8 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.numpy import save
 
+from deepfake_spectra.spectrum_cache import seal_of
+
 PER_PICTURE = Limits(60, 7 << 28)  # 1.75 GiB, of which 0.2 are Python's and the libraries'
 PER_CLIP = Limits(60, 7 << 28)
 PER_BATCH = 250  # files that one process is given
@@ -337,7 +339,7 @@ def _noise(good):
 
 
 def caches(stage: Stage, n: int) -> Iterator[Case]:
-    """A file of cached spectra whose every array is edited, its checksums right: it must change no result."""
+    """A file of cached spectra whose every array is edited, checksums and seal right: it must change no result."""
     stage.renew()
     script = "train_faces_hq"
     stage.case(0, "", script)
@@ -357,11 +359,18 @@ def caches(stage: Stage, n: int) -> Iterator[Case]:
             path.write_bytes(array)
         else:
             with path.open("wb") as file:
-                np.savez(file, **{**good, name: array})
+                edited = good | {name: array}
+                np.savez(file, **(edited if name == "seal" else _sealed(edited)))
         case = stage.case(number, f"{name} {what}", script, None, (0,))
         if rows_of_results(stage) != rows:
             case.faults.append(Fault("other result", f"{name} {what} was used"))
         yield case
+
+
+def _sealed(arrays):
+    """Return the arrays of a cache's file with the seal that belongs to them, if that is an array of it."""
+    columns = {name: array for name, array in arrays.items() if name != "seal"}
+    return columns | ({"seal": np.array(seal_of(columns))} if "seal" in arrays else {})
 
 
 def rows_of_results(stage):
