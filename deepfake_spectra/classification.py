@@ -216,6 +216,9 @@ def header_columns(headers: np.ndarray) -> np.ndarray:
 def standardised_weights(dataset: SpectrumDataset, classifier: object) -> np.ndarray:
     """Return the weight of each bin in a linear classifier fitted to all rows, times the bin's spread, (n_bins,)."""
     from sklearn.base import clone
+    from sklearn.exceptions import ConvergenceWarning
 
-    weights = clone(classifier).fit(dataset.spectra, dataset.labels).coef_.ravel()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # `predict_splits` has said it
+        weights = clone(classifier).fit(dataset.spectra, dataset.labels).coef_.ravel()
     return weights * dataset.spectra.std(axis=0)

@@ -4,6 +4,7 @@ Reals are drawn in blue and green with solid lines of several widths, fakes in o
 classes and sources stay apart in grey print, too.
 """
 
+import io
 import textwrap
 import warnings
 from collections.abc import Iterator, Sequence
@@ -331,9 +332,12 @@ def new_figure(
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure whole, with the signature that `files.FIGURE_MARK` finds; the same bytes for the same figure."""
     metadata = {"Creator": SIGNATURE, "CreationDate": None} if path.suffix == ".pdf" else {"Software": SIGNATURE}
-    with whole_file(path) as temporary, warnings.catch_warnings():
+    drawn = io.BytesIO()  # matplotlib's PDF writer has an error of its own where a disk is full
+    with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph")  # what the font lacks of a file's name is drawn as a box
-        figure.savefig(temporary, metadata=metadata)
+        figure.savefig(drawn, format=path.suffix[1:], metadata=metadata)
+    with whole_file(path) as temporary:
+        temporary.write_bytes(drawn.getbuffer())
 
 
 def shrunk(plane: np.ndarray, most: int = 2000) -> np.ndarray:

@@ -110,6 +110,7 @@ def test_fits_that_stop_before_their_end_are_counted_and_scikit_learn_prints_not
         classifier = LogisticRegression(solver="liblinear", max_iter=max_iter)
         predict_splits(classifier, dataset.spectra, dataset.labels, splits, n_threads=2)
         assert capsys.readouterr().out == said
+        standardised_weights(dataset, classifier)
 
 
 def test_threads_do_not_change_a_prediction():

@@ -322,3 +322,20 @@ def test_a_figure_that_cannot_be_written_leaves_the_older_one(tmp_path):
     with pytest.raises(ValueError):
         save_figure(broken, tmp_path / "figure.png")
     assert [path.read_text() for path in tmp_path.iterdir()] == ["older"]
+
+
+@pytest.mark.parametrize("ending, n_bytes", [("png", 1000), ("pdf", 1000), ("pdf", 17500)])
+def test_a_figure_on_a_full_disk_is_an_error_of_the_system_that_names_it(tmp_path, ending, n_bytes):
+    resource = pytest.importorskip("resource")
+    path = tmp_path / f"figure.{ending}"
+    path.write_text("older")
+    (figure := Figure()).add_subplot().plot(np.random.default_rng(0).random(2000))  # more than a buffer holds
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, limits[1]))  # no file may grow beyond it
+    try:
+        with pytest.raises(OSError) as error:
+            save_figure(figure, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert error.value.filename == str(path) and error.value.errno
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["older"]
