@@ -217,7 +217,8 @@ def main():
         agreement = ", ".join(f"{deviation:.0e} in {precision}" for precision, deviation in deviations.items())
         text = (
             f"{speed_table(speeds)}\n\nRatio: to the straightforward code on one thread, turn by turn. Largest "
-            f"relative deviation of a bin from it, on these images: {agreement}.\n\n{circumstances(paths, settings)}\n\n"
+            f"relative deviation of a bin from it, on these images: {agreement}.\n\n"
+            f"{circumstances(paths, settings)}\n\n"
             f"    python {shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])}"
         )
     print(f"{text}\n")
