@@ -86,7 +86,8 @@ def test_damage_that_is_judged_without_a_remark_is_found(stage):
 
 @pytest.mark.parametrize(
     "planted, kind",
-    [("time.sleep(9)", "hang"), ("bytearray(300 << 20)", "memory"), ("os.kill(os.getpid(), 11)", "crash"),
+    [("time.sleep(9)", "hang"), ("os.kill(os.getpid(), 11)", "crash"),
+     ("time.sleep(0.3); bytearray(300 << 20); time.sleep(0.3)", "memory"),
      ("print('libpng error', file=sys.stderr, flush=True)", "library's line")],
 )  # fmt: skip
 def test_the_file_at_fault_is_named_and_the_others_are_judged(stage, monkeypatch, planted, kind):

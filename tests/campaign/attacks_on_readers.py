@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from campaign.mutants import named_pictures, spoil, whole_clips, whole_pictures
-from campaign.running import NOT_PRINTABLE, PYTHON, Fault, Limits, beyond_limits, resident_bytes
+from campaign.running import NOT_PRINTABLE, PYTHON, Fault, Limits, beyond_limits, forget_peak, peak_bytes
 from campaign.stage import PICTURES, Case, Stage
 from frames import write_features
 from PIL import Image
@@ -140,6 +140,8 @@ def _answers(stage, paths, words, limits):
                 continue
             if NOT_PRINTABLE.search(line.strip()):
                 faults.append(Fault("raw name", ascii(line)))
+            if n_bytes > limits.n_bytes:
+                faults.append(Fault("memory", _how_it_ended(process, seconds, n_bytes, "memory")))
             yield line.decode(errors="replace"), faults, seconds, n_bytes
             faults, names = [], names[1:]
             if not names:
@@ -163,13 +165,14 @@ def _lines(process, limits):
     held = b""
     start, most = time.monotonic(), 0
     while True:
-        most = max(most, resident_bytes(process.pid))
+        most = max(most, peak_bytes(process.pid))
         seconds = time.monotonic() - start
         beyond = beyond_limits(limits, seconds, most)
         line, newline, rest = held.partition(b"\n")
         if newline:
             held = rest
             yield line, seconds, most, ""
+            forget_peak(process.pid)
             start, most = time.monotonic(), 0
         elif beyond:
             yield b"", seconds, most, beyond
