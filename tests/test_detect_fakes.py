@@ -380,7 +380,7 @@ def test_a_figure_of_each_file_shows_it_over_the_training_spectra(detect, traine
     assert figures[2] == "" and {Path(figure).name for figure in figures[:2]} == set(drawn)
     assert all(Path(figure).is_file() for figure in figures[:2])
     detector = read_judge(trained / "judge").detector(n_threads=1)
-    dataset, score = detector.dataset, read_csv(tmp_path / "x.csv")[str(tmp_path / "a/same $name$.png")]["score"]
+    dataset, row = detector.dataset, read_csv(tmp_path / "x.csv")[str(tmp_path / "a/same $name$.png")]
     _, _, bands, spectrum, evidence, title = next(
         others for others in drawn.values() if np.allclose(others[3], detector.spectrum(picture(0)))
     )
@@ -388,7 +388,8 @@ def test_a_figure_of_each_file_shows_it_over_the_training_spectra(detect, traine
         quantiles = np.percentile(dataset.spectra[dataset.labels == label], (5, 50, 95), axis=0)
         assert np.allclose(bands[label], quantiles)
     assert np.array_equal(evidence, detector.evidence(spectrum))
-    assert title == f"same $name$.png: real, score {detector.score_text(float(score))}"
+    said = f"real, score {detector.score_text(float(row['score']))} [{row['warnings']}]"
+    assert row["warnings"] and title == f"same $name$.png: {said}"
 
 
 def test_the_first_line_says_which_judge_it_is_of_when_and_made_by_which_command(detect, trained, tmp_path):
