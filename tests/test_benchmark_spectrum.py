@@ -43,7 +43,7 @@ def test_the_table_has_every_way_on_one_thread_and_on_all_and_the_circumstances(
     assert all(float(speed) > 0 for _, _, speed, _, _ in rows)
     assert "3 images of 64x64" in text and "2 turns" in text and "made by the script" in text
     assert f"numpy {np.__version__}" in text and f"python benchmark_spectrum.py {' '.join(words)}" in text
-    float64, float32 = map(float, re.search(r"from it: (\S+) in float64, (\S+) in float32", text).groups())
+    float64, float32 = map(float, re.search(r"on these images: (\S+) in float64, (\S+) in float32", text).groups())
     assert 0 < float64 <= 1e-9 < float32 <= 1e-3
 
 
