@@ -302,9 +302,9 @@ def find_row(chosen, rows):
     found = [row for row in rows[chosen.source] if all(row[key] == value for key, value in wanted.items())]
     if end and found:
         return sorted(found, key=lambda row: row["mean"])[0 if end == "lowest" else -1]
-    if len(found) != 1:
+    if len(found) != 1 or found[0]["mean"] is None:
         raise ExperimentError(
-            f"{chosen.source}: found {len(found)} rows of {wanted}, expected one; run its command again"
+            f"{chosen.source}: found {len(found)} rows of {wanted}, expected one with a number; run its command again"
         )
     return found[0]
 

@@ -203,13 +203,14 @@ def main():
     for alteration in settings.fakes_altered + settings.both_altered:
         parse_steps(alteration)  # a wrong one ends the run before it has cost anything
     feature = Feature(settings.convention, precision=settings.precision, n_bins=settings.n_bins, normalise=True)
+    only_one(DATA_DIR=settings.data_dir, PUBLISHED_FEATURES=settings.published_features)
+    only_one(RELEASED_FEATURES=settings.released_features, PUBLISHED_FEATURES=settings.published_features)
     if settings.released_features:
         published_dataset(settings.released_features, PAPER_FEATURE)  # likewise a wrong file
-    only_one(DATA_DIR=settings.data_dir, PUBLISHED_FEATURES=settings.published_features)
     released = [settings.released_features] if settings.released_features else []
     if settings.published_features:
         folder = settings.output_dir / ORIGINS["published_features"].subfolder
-        check_results(folder, "celeba", FIGURES, [settings.published_features, *released])
+        check_results(folder, "celeba", FIGURES, [settings.published_features])
         drawn = published_dataset(settings.published_features, feature)
     else:
         labels = label_sources(settings.real_sources, settings.fake_sources)

@@ -57,7 +57,8 @@ class SpectrumCache:
         of_feature, of_code = (hashlib.sha256(text.encode()).hexdigest()[:8] for text in self._texts.values())
         self._prefix = f"{of_feature}-{of_code}"
         self._files = sorted(folder.glob(f"{self._prefix}-*.npz"))
-        self._outdated = [] if self._files else sorted(folder.glob(f"{of_feature}-*.npz"))
+        outdated = () if self._files else folder.glob(f"{of_feature}-*.npz")
+        self._outdated = sorted(outdated, key=lambda file: file.stem.rpartition("-")[2])  # the last is the latest
         self._fresh = []
         self.n_written = 0
         self._known = set()  # paths with a spectrum of an older state of the file

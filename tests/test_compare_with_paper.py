@@ -236,6 +236,14 @@ def test_numbers_that_differ_from_the_quoted_ones_are_listed(compare, made, monk
         assert f"{100 * changed['mean'] + 0.1:.1f}" in ours and quoted in theirs
 
 
+def test_a_row_without_a_number_is_one_sentence(compare, made):
+    folder, rows = made
+    found = [rows["celeba/celeba"][0] | {"mean": None}, *rows["celeba/celeba"][1:]]
+    (folder / "celeba/celeba_results.json").write_text(json.dumps({"rows": found}), encoding="utf-8")
+    done = compare()
+    assert (done.status, done.out, done.err.count("\n")) == (1, "", 1) and "one with a number" in done.err
+
+
 @pytest.mark.parametrize("twice", [True, False])
 def test_a_row_that_is_there_twice_or_not_at_all_is_one_sentence(compare, made, twice):
     folder, rows = made

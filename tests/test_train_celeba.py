@@ -621,4 +621,6 @@ def test_features_of_another_experiment_are_refused(call, tmp_path):
     assert done.status == 2 and "300 values a spectrum, expected N_BINS = 80; it is of another" in done.err
     done = call("train_celeba", "--published-features", path, "--data-dir", tmp_path)
     assert done.status == 2 and "found both DATA_DIR and PUBLISHED_FEATURES: name one of them" in done.err
+    done = call("train_celeba", "--published-features", path, "--released-features", path)
+    assert done.status == 2 and "found both RELEASED_FEATURES and PUBLISHED_FEATURES: name one of" in done.err
     assert not (tmp_path / "plots").exists()
