@@ -24,12 +24,14 @@ import sys
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 from tqdm import tqdm
 
+from deepfake_spectra.console import signed
 from deepfake_spectra.dataset import BUILT_IN_SAMPLE, CLASS_NAMES, FAKE, REAL, Feature
-from deepfake_spectra.detector_file import EXPERIMENTS, judge_file, new_judge, read_judge
+from deepfake_spectra.detector_file import Experiment, judge_file, new_judge, read_judge
 from deepfake_spectra.errors import UsageError
 from deepfake_spectra.face_crops import Detector, require_for_crops
 from deepfake_spectra.files import (
@@ -51,7 +53,7 @@ from deepfake_spectra.video_crops import CropOptions
 
 # the judge
 JUDGE: Path = Path("plots/built_in_sample")  # folder of a train script's results, or a judge's file
-EXPERIMENT: str | None = None  # faces_hq, celeba or deepfake_detection, where the folder holds judges of several
+EXPERIMENT: Experiment | None = None  # whose judge, where the folder holds several
 SEED: int = 0  # draws the folds of the calibration
 
 # images and videos
@@ -79,7 +81,7 @@ def find_judge(path, experiment):
         return path
     if is_sample:
         experiment = experiment or "faces_hq"
-    found = [name for name in EXPERIMENTS if judge_file(path, name).is_file() and experiment in (None, name)]
+    found = [name for name in get_args(Experiment) if judge_file(path, name).is_file() and experiment in (None, name)]
     if len(found) == 1:
         return judge_file(path, found[0])
     if found:
@@ -153,7 +155,7 @@ def figure_path(path, settings):
 def terminal_line(judgement, detector):
     """Return a judgement on one line."""
     if judgement.error:
-        return f"{Path(sys.argv[0]).name}: {printable(judgement.path)}: {judgement.error}; not judged"
+        return signed(f"{printable(judgement.path)}: {judgement.error}; not judged")
     line = f"{judgement.verdict}  {detector.score_text(judgement.score)}  {printable(judgement.path)}"
     if judgement.kind == "video":
         share = judgement.share_fake

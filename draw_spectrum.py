@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import scipy
 
+from deepfake_spectra.console import signed
 from deepfake_spectra.dataset import Feature
 from deepfake_spectra.errors import UnreadableImage
 from deepfake_spectra.files import FIGURE_MARK, check_outputs, display_path, figure_name, figure_title, printable
@@ -52,7 +53,7 @@ def read_and_warn(path):
     """Return a grey image, and say so on stderr if parts of it are damaged."""
     image = read_gray(path)
     if "damaged" in image.remarks:
-        print(f"{Path(sys.argv[0]).name}: {printable(str(path))}: {REMARKS['damaged']}", file=sys.stderr)
+        print(signed(f"{printable(str(path))}: {REMARKS['damaged']}"), file=sys.stderr)
     return image.gray
 
 
@@ -77,7 +78,7 @@ def main():
             print(display_path(path), flush=True)
         except UnreadableImage as reason:
             n_left_out += 1
-            print(f"{Path(sys.argv[0]).name}: {printable(image)}: {reason}; not drawn", file=sys.stderr)
+            print(signed(f"{printable(image)}: {reason}; not drawn"), file=sys.stderr)
     return 1 if n_left_out else 0
 
 

@@ -263,7 +263,7 @@ def main():
             splits = random_splits(altered, len(altered), settings.test_share, settings.n_splits, seed)
             keys = {"table": table, "condition": condition, "protocol": protocol, "n_samples": len(altered)}
             rows += score_classifiers(altered, splits, classifiers, n_threads, **keys)
-            dataset.skipped += [found for found in altered.skipped if found not in dataset.skipped]
+            drawn.skipped += [found for found in altered.skipped if found not in drawn.skipped]
     elif settings.published_features:
         remarks.append("controls left out: they need images, the authors' features have none")
     else:

@@ -334,7 +334,7 @@ def main():
         rows += score_classifiers(state, splits, classifiers, n_threads, protocol=dataset.protocol, **keys)
         rows += score_k_means(state, splits, seed, n_threads, **keys)
         rows += transfer_rows(state, classifiers, settings, condition)
-        dataset.skipped += [found for found in state.skipped if found not in dataset.skipped]
+        drawn.skipped += [found for found in state.skipped if found not in drawn.skipped]
     for condition, control in control_data(states):
         splits = random_splits(control, len(control), settings.test_share, settings.n_splits, seed)
         keys = {"table": "control", "condition": condition, "protocol": dataset.protocol, "n_samples": len(control)}

@@ -3,9 +3,15 @@
 import codecs
 import errno
 import os
+import sys
 from typing import TextIO
 
 PLAIN = {"±": "+-", "–": "-", "…": "...", "×": "x"}  # what stands for that which we print beyond ASCII
+
+
+def signed(sentence: str) -> str:
+    """Return a sentence behind the name of the script that runs, as every line of ours on stderr begins."""
+    return f"{os.path.basename(sys.argv[0])}: {sentence}"
 
 
 class Console:

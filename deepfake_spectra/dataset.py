@@ -35,6 +35,11 @@ class Feature:
     n_bins: int | None = None  # length that the spectrum is resampled to; None: the shortest of the data set
     normalise: bool = False  # whether it is then divided by its first value
 
+    @property
+    def measured(self) -> dict[str, str]:
+        """What the spectrum of an image depends on, before its length and scale are set."""
+        return {name: value for name, value in vars(self).items() if name not in ("n_bins", "normalise")}
+
 
 class Origin(NamedTuple):
     """What the images of a data set are, as far as results, figures and detectors have to say so."""

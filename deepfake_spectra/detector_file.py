@@ -23,7 +23,7 @@ import textwrap
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple, get_args
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -37,14 +37,14 @@ from deepfake_spectra.dataset import (
     SpectrumDataset,
 )
 from deepfake_spectra.detector import FakeDetector
-from deepfake_spectra.errors import ExperimentError, UsageError
+from deepfake_spectra.errors import ExperimentError, UsageError, check
 from deepfake_spectra.files import display_path, printable, whole_file
 from deepfake_spectra.image_files import READ_FORMATS
 from deepfake_spectra.results import commit
 from radial_spectrum import Convention
 
 FORMAT_VERSION = 3
-EXPERIMENTS = ("faces_hq", "celeba", "deepfake_detection")
+Experiment = Literal["faces_hq", "celeba", "deepfake_detection"]
 KERNELS = {"linear": {"C"}, "rbf": {"C", "gamma"}}  # its parameters
 SUBSAMPLINGS = ("", "4:4:4", "4:2:2", "4:2:0")
 INTEGERS = {  # array: its least value, and the first that is too large
@@ -111,7 +111,7 @@ def save_run(
     ----------
     folder : Path
         That `results.check_results` has looked at.
-    experiment : {"faces_hq", "celeba", "deepfake_detection"}
+    experiment : Experiment
     dataset : SpectrumDataset
     svc : sklearn.svm.SVC
         The experiment's own, linear or RBF; only its parameters are read.
@@ -184,8 +184,8 @@ def read_judge(path: Path) -> Judge:
     if not path.exists():
         raise UsageError(f"{display_path(path)}: no such file; {EXPECTED}")
     try:
-        _require(path.is_file(), "not a file")
-        _require(path.stat().st_size <= LARGEST_FILE, f"more than {LARGEST_FILE >> 20} MiB")
+        check(path.is_file(), "not a file")
+        check(path.stat().st_size <= LARGEST_FILE, f"more than {LARGEST_FILE >> 20} MiB")
         path.open("rb").close()  # says why a file cannot be read, where safe_open says that it is not there
         with safe_open(path, "numpy") as file:
             description = json.loads((file.metadata() or {}).get("description", "null"))
@@ -199,22 +199,24 @@ def read_judge(path: Path) -> Judge:
 def _checked(arrays, description):
     """Return the judge of a file's arrays and description; ValueError where one is wrong."""
     version = description.get("format_version") if isinstance(description, dict) else None
-    _require(version not in range(1, FORMAT_VERSION), "of an older version; run its train script again")
-    _require(version == FORMAT_VERSION, f"no description of format version {FORMAT_VERSION}")
-    _require(description.keys() == DESCRIPTION, f"its description has the fields {', '.join(sorted(description))}")
-    _require(arrays.keys() == {"spectra", *INTEGERS}, f"its arrays are {', '.join(sorted(arrays))}")
+    check(version not in range(1, FORMAT_VERSION), "of an older version; run its train script again")
+    check(version == FORMAT_VERSION, f"no description of format version {FORMAT_VERSION}")
+    check(description.keys() == DESCRIPTION, f"its description has the fields {', '.join(sorted(description))}")
+    check(arrays.keys() == {"spectra", *INTEGERS}, f"its arrays are {', '.join(sorted(arrays))}")
     spectra, names = arrays["spectra"], description["sources"]
-    _require(spectra.ndim == 2 and spectra.dtype == np.float64 and spectra.shape[1] >= 2, "spectra of another form")
-    _require(len(spectra) <= MOST_SPECTRA, f"{len(spectra)} spectra, more than {MOST_SPECTRA}")
-    _require((np.abs(spectra) <= LARGEST_VALUE).all(), "spectra hold values that are not finite, or no log powers")
-    _require(isinstance(names, list) and all(isinstance(name, str) and name.isprintable() for name in names),
-             "sources that cannot be printed")  # fmt: skip
+    check(spectra.ndim == 2 and spectra.dtype == np.float64 and spectra.shape[1] >= 2, "spectra of another form")
+    check(len(spectra) <= MOST_SPECTRA, f"{len(spectra)} spectra, more than {MOST_SPECTRA}")
+    check((np.abs(spectra) <= LARGEST_VALUE).all(), "spectra hold values that are not finite, or no log powers")
+    check(
+        isinstance(names, list) and all(isinstance(name, str) and name.isprintable() for name in names),
+        "sources that cannot be printed",
+    )
     for name, (least, end) in (INTEGERS | {"sources": (0, len(names))}).items():
         array = arrays[name]
-        _require(array.shape == spectra.shape[:1], f"{name} and spectra are of different lengths")
-        _require(array.dtype in (np.int64, np.uint8), f"{name} is of type {array.dtype}")
-        _require(((array >= least) & (array < end)).all(), f"{name} holds an impossible value")
-    _require(len(np.unique(arrays["labels"])) == 2, "only one class, need real and fake")
+        check(array.shape == spectra.shape[:1], f"{name} and spectra are of different lengths")
+        check(array.dtype in (np.int64, np.uint8), f"{name} is of type {array.dtype}")
+        check(((array >= least) & (array < end)).all(), f"{name} holds an impossible value")
+    check(len(np.unique(arrays["labels"])) == 2, "only one class, need real and fake")
     headers = np.zeros(len(spectra), IMAGE_HEADER)
     for name in ("width", "height", "jpeg_quality"):
         headers[name] = arrays[name]
@@ -232,8 +234,11 @@ def _checked(arrays, description):
     )
     for name, form in MAKING.items():
         text = description[name]
-        _require(isinstance(text, str) and text.isprintable() and re.fullmatch(form, text), f"{name} of another form")
-    experiment, making = _one_of(EXPERIMENTS, description, "experiment"), {name: description[name] for name in MAKING}
+        check(isinstance(text, str) and text.isprintable() and re.fullmatch(form, text), f"{name} of another form")
+    experiment, making = (
+        _one_of(get_args(Experiment), description, "experiment"),
+        {name: description[name] for name in MAKING},
+    )
     return Judge(experiment, _checked_classifier(description["classifier"]), dataset, **making)
 
 
@@ -247,31 +252,28 @@ def _checked_feature(values, n_bins):
         "n_bins": (n_bins,),
         "normalise": (False, True),
     }
-    _require(values.keys() == allowed.keys(), f"its feature has the fields {', '.join(sorted(values))}")
+    check(values.keys() == allowed.keys(), f"its feature has the fields {', '.join(sorted(values))}")
     return Feature(**{name: _one_of(known, values, name) for name, known in allowed.items()})
 
 
 def _checked_classifier(values):
     """Return the kernel and parameters of a description; ValueError where a fit could not end, or is not known."""
     parameters = KERNELS[_one_of(KERNELS, values, "kernel")]
-    _require(values.keys() == {"kernel", *parameters}, f"its classifier has the fields {', '.join(sorted(values))}")
+    check(values.keys() == {"kernel", *parameters}, f"its classifier has the fields {', '.join(sorted(values))}")
     low, high = PARAMETER_RANGE
     for name in parameters:
         is_number = type(values[name]) in (int, float)
-        _require(is_number and low <= values[name] <= high,
-                 f"{name} is {json.dumps(values[name])}, need {low:g} to {high:g}")  # fmt: skip
+        check(
+            is_number and low <= values[name] <= high, f"{name} is {json.dumps(values[name])}, need {low:g} to {high:g}"
+        )
     return values
 
 
 def _one_of(known, values, name):
     """Return the value of that name; ValueError where it is none of those known, type and all: True is not 1."""
     value = values.get(name)
-    _require(any(type(value) is type(other) and value == other for other in known),
-             f"{name} is {json.dumps(value)}, need one of {json.dumps(list(known))}")  # fmt: skip
+    check(
+        any(type(value) is type(other) and value == other for other in known),
+        f"{name} is {json.dumps(value)}, need one of {json.dumps(list(known))}",
+    )
     return value
-
-
-def _require(is_right, what_is_wrong):
-    """Raise ValueError unless something is as it must be."""
-    if not is_right:
-        raise ValueError(what_is_wrong)

@@ -1,6 +1,12 @@
 """What can go wrong in a run, each said in one sentence."""
 
 
+def check(is_right: bool, what_is_wrong: str) -> None:
+    """Raise ValueError unless something in a file is as it must be; who reads the file words the sentence."""
+    if not is_right:
+        raise ValueError(what_is_wrong)
+
+
 class ExperimentError(Exception):
     """The run cannot go on: what was found, what was expected, what to do. Printed without a traceback, status 1."""
 

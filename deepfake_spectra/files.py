@@ -5,13 +5,16 @@ import hashlib
 import io
 import os
 import re
+import struct
 import tempfile
 import threading
+import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tokenize import TokenError
 
 from deepfake_spectra.errors import UsageError
 
@@ -19,6 +22,10 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 QUOTED_RESULTS = "plots/reference"  # in the repository: what the README quotes, which no run may change
 SIGNATURE = "deepfake-spectra"  # in the metadata of every figure
 FIGURE_MARK = rb"Software\0deepfake-spectra|/Creator \(deepfake-spectra\)"  # as PNG and PDF hold it
+DAMAGED_NPZ = (  # what `numpy.load`, and the first look at its arrays, end in where a file is not as it was written
+    OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, IndexError, OverflowError, MemoryError,
+    RuntimeError, SyntaxError, TokenError, struct.error, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 FORMULA_STARTS = tuple("=+-@\t\r")  # of a cell that a spreadsheet would run
 
 
@@ -69,7 +76,8 @@ def whole_file(path: Path) -> Iterator[Path]:
     before or the complete new file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".partial-{os.getpid()}-{threading.get_ident()}-{path.name[-60:]}")
+    name = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:10]  # which itself may leave no room for more
+    temporary = path.with_name(f".partial-{os.getpid()}-{threading.get_ident()}-{name}{path.suffix[-20:]}")
     try:
         yield temporary
         os.replace(temporary, path)

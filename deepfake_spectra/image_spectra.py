@@ -283,9 +283,8 @@ def _measure_draws(data_dir, draws, n_of_source, feature, cache, n_threads):
 
 def _title(feature):
     """Return which of a run's spectra these are, in a few words: in what they differ from those of images as is."""
-    usual = vars(Feature())
-    names = ("convention", "crop", "precision", "alteration")
-    return ", ".join(["spectra", *(getattr(feature, name) for name in names if getattr(feature, name) != usual[name])])
+    usual = Feature().measured
+    return ", ".join(["spectra", *(value for name, value in feature.measured.items() if value != usual[name])])
 
 
 def _measured_files(data_dir, keys, feature, cache, n_threads) -> Iterator[tuple]:

@@ -9,6 +9,8 @@ from importlib.util import find_spec
 from threading import RLock
 from types import ModuleType
 
+from deepfake_spectra.console import signed
+
 REQUIRED = (  # by every script sooner or later
     "cv2", "joblib", "matplotlib", "PIL", "safetensors", "scipy", "simplejpeg", "skimage", "sklearn", "threadpoolctl",
     "tqdm",
@@ -50,7 +52,7 @@ def require(*packages: str) -> None:
 def end_without(*packages: str) -> None:
     """End a script where a package is not installed: before `settings.run`, which says so of the others."""
     if missing := [package for package in packages if not find_spec(package)]:
-        sys.exit(f"{', '.join(missing)} not installed; run: pip install -r requirements.txt")
+        sys.exit(signed(f"{', '.join(missing)} not installed; run: pip install -r requirements.txt"))
 
 
 def requirements_of(error: ImportError) -> str:

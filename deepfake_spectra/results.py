@@ -9,6 +9,7 @@ from pathlib import Path
 
 from deepfake_spectra import interrupts
 from deepfake_spectra.dataset import CLASS_NAMES, SpectrumDataset
+from deepfake_spectra.errors import ExperimentError
 from deepfake_spectra.files import (
     FIGURE_MARK,
     REPOSITORY,
@@ -131,10 +132,29 @@ def write_results(
             (folder / name).with_suffix(".pdf").unlink(missing_ok=True)
     print("\n" + text)
     written = [name for name, is_written in figures.items() if is_written]
-    written += (
-        f"{experiment}_{name}" for name in ("accuracy.md", "accuracy.csv", "results.json", "scores.csv.gz", "files.txt")
-    )
+    written += (f"{experiment}_{name}" for name in MARKS if name != "judge.safetensors")  # which is made later
     print(f"written into {display_path(folder)}: {', '.join(written)}")
+
+
+def read_rows(path: Path, made_by: str = "the command that wrote it") -> list[dict]:
+    """Return the rows of a results file, each with all of ROW_KEYS; whether they are true is not checked.
+
+    Raises
+    ------
+    ExperimentError
+        Not a results file, or numbers in it that are none; `made_by` is what the sentence says to run again.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))["rows"]
+        rows = [dict.fromkeys(ROW_KEYS) | row for row in found]
+        is_ours = all(isinstance(row[key], int | float | None) for row in rows for key in ("mean", "low", "high"))
+        is_ours &= all((row["low"] is None) == (row["high"] is None) for row in rows)
+        is_ours &= all(isinstance(number, int) for row in rows for number in row["n_test"] or ())
+    except (ValueError, KeyError, TypeError, RecursionError):
+        is_ours = False
+    if not is_ours:
+        raise ExperimentError(f"{display_path(path)}: damaged; run {made_by} again")
+    return rows
 
 
 def result_table(

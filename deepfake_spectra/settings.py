@@ -22,7 +22,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 from deepfake_spectra import interrupts
-from deepfake_spectra.console import Console
+from deepfake_spectra.console import Console, signed
 from deepfake_spectra.errors import ExperimentError, UsageError
 from deepfake_spectra.files import REPOSITORY, printable, repository_path
 from deepfake_spectra.packages import REQUIRED, require, requirements_of
@@ -66,10 +66,6 @@ ALLOWED_VALUES = {  # of those constants that a script has; upper ends lie well 
     "LEARNING_RATE": _from_to(1e-9, 1),
     "BETAS": ("two numbers, 0 to below 1", lambda betas: len(betas) == 2 and all(0 <= beta < 1 for beta in betas)),
     "ADVERSARIAL_WEIGHT": _from_to(0, 1000),
-    "EXPERIMENT": (
-        "faces_hq, celeba, deepfake_detection, or none",
-        lambda name: name in (None, "faces_hq", "celeba", "deepfake_detection"),
-    ),
     "OUTPUT_DIR": ("a folder", lambda folder: folder.is_dir() or not folder.exists()),
 }
 
@@ -177,7 +173,7 @@ def run(main: Callable[[], int | None]) -> None:
             lost = f"stdout: {output.error.strerror}; some of what was printed is lost, every file is written"
             status, sentence = 1, "" if has_left else lost
         if sentence:
-            print(f"{Path(sys.argv[0]).name}: {_one_line(sentence)}", file=errors, flush=True)
+            print(signed(_one_line(sentence)), file=errors, flush=True)
     if interrupts.received():
         os._exit(status)  # Python would wait for a fit of minutes
     sys.exit(status)

@@ -20,7 +20,8 @@ import numpy as np
 import radial_spectrum
 from deepfake_spectra import alterations, image_checks, image_files, measurement, opencv, pillow
 from deepfake_spectra.dataset import IMAGE_HEADER, Feature
-from deepfake_spectra.files import display_path, printable, whole_file
+from deepfake_spectra.errors import check
+from deepfake_spectra.files import DAMAGED_NPZ, display_path, printable, whole_file
 from deepfake_spectra.measurement import Measured, spectrum_length
 from deepfake_spectra.packages import versions
 
@@ -52,8 +53,7 @@ class SpectrumCache:
 
     def __init__(self, folder: Path, feature: Feature):
         self.folder, self.feature = folder, feature
-        measured = {name: value for name, value in vars(feature).items() if name not in ("n_bins", "normalise")}
-        self._texts = {"feature": json.dumps(measured), "measured_by": json.dumps(measured_by())}
+        self._texts = {"feature": json.dumps(feature.measured), "measured_by": json.dumps(measured_by())}
         of_feature, of_code = (hashlib.sha256(text.encode()).hexdigest()[:8] for text in self._texts.values())
         self._prefix = f"{of_feature}-{of_code}"
         self._files = sorted(folder.glob(f"{self._prefix}-*.npz"))
@@ -77,7 +77,7 @@ class SpectrumCache:
         for file in self._files:
             try:
                 rows = list(self._rows(file, wanted))
-            except Exception:  # whatever wrong bytes end in: a file that anybody can edit is a cache, and no more
+            except DAMAGED_NPZ:  # a cache, and no more: anybody can edit it
                 print(f"{display_path(file)}: damaged, its spectra are computed again")
                 continue
             for key, measured in rows:
@@ -117,12 +117,12 @@ class SpectrumCache:
         """Yield (key, Measured) of those rows of one file whose path is wanted; raises where anything is wrong."""
         with np.load(file, allow_pickle=False) as arrays:
             for name, text in self._texts.items():
-                _require(arrays[name].item() == text, f"of another {name}")
+                check(arrays[name].item() == text, f"of another {name}")
             paths = json.loads(arrays["paths"].item())
             if wanted.keys().isdisjoint(paths):
                 return
             columns = {name: array for name, array in arrays.items() if name != "seal"}
-            _require(arrays["seal"].item() == seal_of(columns), "not as it was written")
+            check(arrays["seal"].item() == seal_of(columns), "not as it was written")
         for name in ("paths", *self._texts):
             del columns[name]
         _check_columns(paths, self.feature, **columns)
@@ -168,7 +168,7 @@ def _what_changed(file):
         with np.load(file, allow_pickle=False) as arrays:
             then = json.loads(arrays["measured_by"].item())
         changed = [(name, then[name], now) for name, now in measured_by().items() if then[name] != now]
-    except Exception:  # as in `find`
+    except DAMAGED_NPZ:
         changed = []
     packages = [f"{name} {old} has become {new}" for name, old, new in changed if name != "code"]
     if packages:
@@ -179,24 +179,24 @@ def _what_changed(file):
 def _check_columns(paths, feature, *, stats, spectra, lengths, headers, remarks, sha256):
     """Raise ValueError unless the arrays of a file of the cache are what `flush` writes of images."""
     n = len(paths)
-    _require(isinstance(paths, list) and all(isinstance(path, str) for path in paths), "paths")
-    _require(len(set(paths)) == n, "a path twice")
+    check(isinstance(paths, list) and all(isinstance(path, str) for path in paths), "paths")
+    check(len(set(paths)) == n, "a path twice")
     for array, shape, kind in (
         (stats, (n, 2), "i8"), (lengths, (n,), "i8"), (spectra, (lengths.sum(),), "f8"), (headers, (n,), IMAGE_HEADER),
     ):  # fmt: skip
-        _require(array.shape == shape and array.dtype == kind, "an array of another form")
-    _require(remarks.shape == sha256.shape == (n,) and remarks.dtype.kind == sha256.dtype.kind == "U", "texts")
-    _require((stats >= 0).all() and (lengths > 0).all(), "a number below 0")
-    _require(((spectra >= LOWEST_VALUE) & (spectra <= HIGHEST_VALUE)).all(), "a value that no spectrum has")  # or NaN
-    _require(all(re.fullmatch("[0-9a-f]{64}", text) for text in sha256.tolist()), "a digest")
-    _require(all(set(_remark_keys(text)) <= image_files.REMARKS.keys() for text in remarks.tolist()), "a remark")
-    _require(np.isin(headers["format"], image_files.READ_FORMATS).all(), "a format")
-    _require(((headers["jpeg_quality"] >= 0) & (headers["jpeg_quality"] <= 100)).all(), "a quality")
-    _require(all(re.fullmatch(r"(\d:\d:\d)?", text) for text in headers["subsampling"].tolist()), "a subsampling")
+        check(array.shape == shape and array.dtype == kind, "an array of another form")
+    check(remarks.shape == sha256.shape == (n,) and remarks.dtype.kind == sha256.dtype.kind == "U", "texts")
+    check((stats >= 0).all() and (lengths > 0).all(), "a number below 0")
+    check(((spectra >= LOWEST_VALUE) & (spectra <= HIGHEST_VALUE)).all(), "a value that no spectrum has")  # or NaN
+    check(all(re.fullmatch("[0-9a-f]{64}", text) for text in sha256.tolist()), "a digest")
+    check(all(set(_remark_keys(text)) <= image_files.REMARKS.keys() for text in remarks.tolist()), "a remark")
+    check(np.isin(headers["format"], image_files.READ_FORMATS).all(), "a format")
+    check(((headers["jpeg_quality"] >= 0) & (headers["jpeg_quality"] <= 100)).all(), "a quality")
+    check(all(re.fullmatch(r"(\d:\d:\d)?", text) for text in headers["subsampling"].tolist()), "a subsampling")
     for header, length in zip(headers, lengths.tolist()):
         shape = int(header["height"]), int(header["width"])
-        _require(min(shape) > 0 and shape[0] * shape[1] <= image_files.MOST_PIXELS, "a size")
-        _require(length in _lengths(shape, feature), "a length that is not the image's")
+        check(min(shape) > 0 and shape[0] * shape[1] <= image_files.MOST_PIXELS, "a size")
+        check(length in _lengths(shape, feature), "a length that is not the image's")
 
 
 def _lengths(shape, feature) -> Iterator[int]:
@@ -219,9 +219,3 @@ def _without_docstrings(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
             node.body = node.body[1:]
     return tree
-
-
-def _require(is_right, what_is_wrong):
-    """Raise ValueError unless something is as it must be."""
-    if not is_right:
-        raise ValueError(what_is_wrong)

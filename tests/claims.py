@@ -2,7 +2,7 @@
 
 import json
 
-from compare_with_paper import CLAIMS, SOURCES
+from deepfake_spectra.claims import CLAIMS, SOURCES
 from deepfake_spectra.results import ROW_KEYS
 
 

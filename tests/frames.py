@@ -48,15 +48,20 @@ def write_frames(folder, videos, n_frames=6, not_in_index=(), blur_of_fakes=None
     return folder
 
 
-def write_features(path, n_real=60, n_fake=60, n_bins=40, seed=0, gap=0.1):
-    """Write a feature file as the authors do, fake = 0: noise, the fakes of which have less power."""
+def write_features(path, *numbers, **options):
+    """Write a feature file as the authors do; what it holds is `features`'."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(pickle.dumps(features(*numbers, **options), protocol=2))
+    return path
+
+
+def features(n_real=60, n_fake=60, n_bins=40, seed=0, gap=0.1):
+    """Return what a feature file of the authors' holds, fake = 0: noise, the fakes of which have less power."""
     random = np.random.default_rng(seed)
     label = np.repeat([0.0, 1.0], [n_fake, n_real])
     data = random.normal(0.5, 0.02, (len(label), n_bins)) + gap * label[:, None]
     data[:, 0] = 1
-    path.parent.mkdir(exist_ok=True)
-    path.write_bytes(pickle.dumps({"data": data, "label": label}, protocol=2))
-    return path
+    return {"data": data, "label": label}
 
 
 def actor_videos():

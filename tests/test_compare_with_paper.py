@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import pytest
 from claims import cells_of_claims, write_claim_results
@@ -11,7 +12,7 @@ import compare_with_paper
 import train_celeba
 import train_deepfake_detection
 import train_faces_hq
-from compare_with_paper import CLAIMS, COMMANDS, SOURCES
+from deepfake_spectra.claims import CLAIMS, COMMANDS, SOURCES
 from deepfake_spectra.dataset import IMAGES, PUBLISHED_FEATURES
 from deepfake_spectra.files import REPOSITORY
 
@@ -141,7 +142,7 @@ def test_of_several_transfers_the_lowest_and_the_highest_are_shown(compare, made
     of_transfers = {"table": "transfer", "condition": "jpeg 75"}
     [row] = [row for row in rows[faces] if row | of_transfers == row and row["mean"] != 0.999]
     others = [
-        row | {"mean": mean, "low": None, "n_samples": n, "n_test": [n, 8]}
+        row | {"mean": mean, "low": None, "high": None, "n_samples": n, "n_test": [n, 8]}
         for mean, n in ((0.951, 7), (0.042, 300), (0.5, 9))
     ]
     path = folder / f"{faces}_results.json"
@@ -193,12 +194,29 @@ def test_no_results_file_at_all_is_one_sentence(compare, made, tmp_path):
     assert f"{made[0]}: found none of " in done.err and "run a command of the" in done.err
 
 
-@pytest.mark.parametrize("text", ["[", "[" * 100_000, "[1]", "{}"], ids=len)
+NO_RESULTS = (
+    "[", "[" * 100_000, "[1]", "{}", '{"rows": [5]}', '{"rows": [{"mean": "0.5"}]}', '{"rows": [{"low": 0.4}]}',
+    '{"rows": [{"n_test": ["4"]}]}', '{"rows": [{"n_test": 4}]}',
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", NO_RESULTS, ids=len)
 def test_a_file_that_is_no_results_file_is_one_sentence_with_the_letter_of_its_command(compare, made, text):
     (made[0] / f"{SOURCES[3]}_results.json").write_text(text, encoding="utf-8")
     done = compare()
     assert (done.status, done.out, done.err.count("\n")) == (1, "", 1)
     assert "damaged; run command D again" in done.err
+
+
+def test_a_damaged_file_that_is_quoted_though_no_claim_is_made_of_it_is_one_sentence(compare, made, monkeypatch):
+    monkeypatch.setattr(compare_with_paper, "REFERENCE_DIR", made[0])
+    own = made[0].with_name("own")
+    shutil.copytree(made[0], own)
+    for folder, text in ((made[0], '{"rows": []}'), (own, "[")):
+        (folder / "faces_hq_results.json").write_text(text, encoding="utf-8")
+    done = compare("--results-dir", own)
+    sentence = f"{own / 'faces_hq_results.json'}: damaged; run the command that wrote it again"
+    assert (done.status, done.err) == (1, f"compare_with_paper.py: {sentence}\n")
 
 
 # --- one's own runs beside the quoted ones

@@ -221,7 +221,7 @@ def test_the_papers_row_stands_beside_its_own_sources_and_feature_only(
         ("extract_video_frames", "VIDEOS_DIR", 'Path("x")', "x", "x: no such folder; set VIDEOS_DIR or --videos-dir"),
         ("benchmark_spectrum", "IMAGES_DIR", '"x"', "x", "x: no such folder; set IMAGES_DIR or --images-dir"),
         ("detect_fakes", "EXPERIMENT", '"celeba"', "celeba", "found no celeba judge there"),
-        ("detect_fakes", "EXPERIMENT", '"mnist"', "mnist", "EXPERIMENT is mnist: expected faces_hq, celeba,"),
+        ("detect_fakes", "EXPERIMENT", '"mnist"', "mnist", "argument --experiment: invalid choice: 'mnist'"),
         ("train_faces_hq", "BOTH_ALTERED", '("jpeg",)', "jpeg", "unknown alteration 'jpeg'"),
         ("draw_spectrum", "CUT_OFF", "1", "1", "CUT_OFF is 1.0: expected 0 (DC) to below 1 (the corner)"),
     ],

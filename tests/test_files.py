@@ -97,6 +97,13 @@ def test_two_files_of_one_suffix_can_be_open_at_once(tmp_path):
     assert (first.read_text(), second.read_text()) == ("first", "second")
 
 
+@linux_only
+def test_a_name_as_long_as_the_system_takes_can_be_written(tmp_path):
+    path = tmp_path / ("\N{GRINNING FACE}" * 62 + ".txt")  # 252 bytes of 255
+    write_text(path, "whole")
+    assert path.read_text() == "whole"
+
+
 def test_two_threads_can_write_one_file_at_once(path):
     def write(text):
         with whole_file(path) as temporary:

@@ -43,7 +43,7 @@ def test_a_package_that_is_not_installed_is_required_in_vain():
 def test_a_script_without_any_package_ends_in_one_sentence(script):
     bare = [sys.executable, "-S", f"{script}.py", "--help"]  # without the folder of packages
     ended = subprocess.run(bare, cwd=REPOSITORY, capture_output=True, text=True)
-    said = "numpy, scipy, tqdm not installed; run: pip install -r requirements.txt\n"
+    said = f"{script}.py: numpy, scipy, tqdm not installed; run: pip install -r requirements.txt\n"
     assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", said)
 
 

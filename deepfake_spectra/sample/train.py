@@ -24,8 +24,6 @@ from deepfake_spectra.settings import read_settings, run, settings_record  # iso
 import hashlib
 import json
 import multiprocessing
-import zipfile
-import zlib
 from collections import ChainMap
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -43,7 +41,7 @@ from tqdm import tqdm
 from deepfake_spectra.classification import score_classifiers, score_k_means
 from deepfake_spectra.dataset import BUILT_IN_SAMPLE, FAKE, REAL, Feature, SpectrumDataset
 from deepfake_spectra.errors import ExperimentError, UnreadableImage
-from deepfake_spectra.files import display_path, whole_file
+from deepfake_spectra.files import DAMAGED_NPZ, display_path, whole_file
 from deepfake_spectra.measurement import measure_spectrum
 from deepfake_spectra.packages import require
 from deepfake_spectra.parallel import in_threads
@@ -199,7 +197,7 @@ def read_trained(path: Path) -> dict[str, np.ndarray]:
     shapes = {name: tuple(value.shape) for name, value in layers.items()}
     try:
         weights = read_weights(path)
-    except (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error):
+    except DAMAGED_NPZ:
         weights = {}
     is_whole = {name: value.shape for name, value in weights.items()} == shapes
     if not is_whole or not all(np.isfinite(value).all() for value in weights.values()):

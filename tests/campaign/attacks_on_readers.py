@@ -18,7 +18,7 @@ import numpy as np
 from campaign.mutants import named_pictures, spoil, whole_clips, whole_pictures
 from campaign.running import NOT_PRINTABLE, PYTHON, Fault, Limits, beyond_limits, forget_peak, peak_bytes
 from campaign.stage import PICTURES, Case, Stage
-from frames import write_features
+from frames import features
 from PIL import Image
 from safetensors import safe_open
 from safetensors.numpy import save
@@ -233,9 +233,8 @@ def pickles(stage: Stage, n: int) -> Iterator[Case]:
     for number, (script, what, change), random in stage.chosen(made):
         stage.renew()
         flag, n_bins = good[script]
-        path = write_features(stage.room / "features.pkl", 30, 30, n_bins)
-        described = pickle.loads(path.read_bytes())
-        content = change(described) if change else _flipped(path.read_bytes(), random)
+        path, good_one = stage.room / "features.pkl", features(30, 30, n_bins)
+        content = change(good_one) if change else _flipped(pickle.dumps(good_one, protocol=2), random)
         path.write_bytes(content if isinstance(content, bytes) else pickle.dumps(content, protocol=2))
         words = (flag, path, "--n-splits", 2, "--sample-sizes", 20, "--output-dir", "../out")
         yield stage.case(number, what, script, words, (1, 2) if change else (0, 1, 2), untouched=[path])
