@@ -27,6 +27,7 @@ from deepfake_spectra.classification import (
     LOGISTIC_TOLERANCE,
     fit_title,
     predict_splits,
+    result_rows,
     score_baselines,
     score_classifiers,
     standardised_weights,
@@ -35,7 +36,6 @@ from deepfake_spectra.dataset import PUBLISHED_FEATURES, Crop, Feature, Precisio
 from deepfake_spectra.detector_file import save_run
 from deepfake_spectra.errors import UsageError
 from deepfake_spectra.image_spectra import say_sizes, sizes_that_fit
-from deepfake_spectra.metrics import result_rows
 from deepfake_spectra.results import (
     check_results,
     headers_warning,

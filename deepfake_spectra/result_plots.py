@@ -29,7 +29,7 @@ def plot_intervals(ax: Axes, rows: Sequence[dict], positions: np.ndarray, along:
     ----------
     ax : Axes
     rows : sequence of dict
-        From `metrics.result_rows`. An interval that is not defined (every draw right) is drawn as the point alone.
+        From `classification.result_rows`. Where no interval is defined, the point is drawn alone.
     positions : ndarray, (n_rows,)
     along : {"x", "y"}
         The axis of the per cent.

@@ -34,7 +34,9 @@ HEADINGS = {  # what tables and figures call the keys and values of rows; others
     "headers_only": "headers only", "recall_real": "recall of reals", "recall_fake": "recall of fakes",
     "balanced_accuracy": "balanced accuracy", "roc_auc": "ROC AUC", "all_rows": "all rows", "held_out": "held out",
     "by_video": "by video", "by_identity": "by identity", "by_photograph": "by photograph",
-    "last_over_first": "last value over first", None: "",
+    "last_over_first": "last value over first", "recall_fake_at_1": "recall of fakes at 1 % false alarms",
+    "recall_fake_at_5": "recall of fakes at 5 % false alarms", "cllr": "Cllr",
+    "average_precision": "average precision", "equal_error_rate": "equal error rate", None: "",
 }  # fmt: skip
 
 MARKS = {  # behind `<experiment>_`, and the expression that tells an earlier file of ours; see `files.check_outputs`
@@ -93,7 +95,7 @@ def write_results(
     settings : dict
         From `settings.settings_record`.
     rows : sequence of dict
-        From `metrics.result_rows`. In the results every row gets all of ROW_KEYS, None where it has none.
+        From `classification.result_rows`. In the results every row gets all of ROW_KEYS, None where it has none.
     tables : sequence of (caption, Markdown table)
     remarks : sequence of str
         What was left out, changed or is to be known, printed under the tables.
@@ -165,7 +167,7 @@ def result_table(
     Parameters
     ----------
     rows : sequence of dict
-        From `metrics.result_rows` and `paper_rows`: those that the table is to show.
+        From `classification.result_rows` and `paper_rows`: those that the table is to show.
     lines : sequence of str
         Keys of the rows. Each combination of their values is a line; values stand in the order in which they first
         occur. Behind them stands how many images a test holds, and of how many groups where they have some.
