@@ -73,7 +73,7 @@ MAX_UNREADABLE: float = 0.01  # share of unreadable files above which the run en
 # feature
 CROP: Crop = "centre_third"  # of the face crop; the paper's
 CONVENTION: Convention = "published"  # "centred" has DC at the centre and keeps every ring
-PRECISION: Precision = "float64"  # float32 is faster; single bins of a photograph err by up to 1e-4 of their value
+PRECISION: Precision = "float64"  # float32 is faster; single bins err, see `radial_spectrum`
 N_BINS: int = 300  # values per spectrum; the paper's
 
 # classifiers
