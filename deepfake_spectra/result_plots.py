@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from itertools import cycle
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -149,7 +150,7 @@ def protocols_figure(path: Path, rows: Sequence[dict], names: dict[str, str], ti
             )
             style = {"color": colour, "marker": marker, "markersize": 4, "linestyle": ""}
             plot_intervals(ax, own, at, "y", label=heading(classifier, names), **style)
-        ax.set_xticks(range(len(protocols)), [heading(protocol, names) for protocol in protocols])
+        ax.set_xticks(range(len(protocols)), [fill(heading(protocol, names), 12) for protocol in protocols])
         ax.set(ylabel=metric_label(rows[0]["metric"]), xlim=(-0.5, len(protocols) - 0.5))
         ax.set_ylim(min(20, ax.get_ylim()[0]), 102)
         figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3)

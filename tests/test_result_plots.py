@@ -181,7 +181,7 @@ def test_each_accuracy_stands_over_the_protocol_that_it_was_measured_by(draw):
     figure = draw(protocols_figure, rows, names, "100 frames")
     [ax] = figure.axes
     protocols = [text.get_text() for text in ax.get_xticklabels()]
-    assert protocols == ["random frames", "by identity", "by video"] and ax.get_xticks().tolist() == [0, 1, 2]
+    assert protocols == ["random\nframes", "by identity", "by video"] and ax.get_xticks().tolist() == [0, 1, 2]
     lines = lines_of(ax)
     assert list(lines) == ["SVM, RBF", "size alone"] == list(legend_of(*figure.legends))
     expected = {"SVM, RBF": {0: (90, 84, 95), 1: (60, 50, 70), 2: (80, 70, 90)}, "size alone": {2: (70, 60, 80)}}
