@@ -54,7 +54,11 @@ class KMeansDetector:
 
 
 def result_rows(
-    predictions: Sequence[Prediction], groups: np.ndarray | None = None, equal: np.ndarray | None = None, **keys
+    predictions: Sequence[Prediction],
+    groups: np.ndarray | None = None,
+    equal: np.ndarray | None = None,
+    clusters: np.ndarray | None = None,
+    **keys,
 ) -> list[dict]:
     """Return one tidy row for each metric of a classifier over its splits.
 
@@ -66,6 +70,8 @@ def result_rows(
         What the rows belong to, if they are not independent of each other.
     equal : (n_rows,) int, optional
         Of independent rows: the same number for copies of one image, which an interval counts once.
+    clusters : (n_rows,), optional
+        What the groups belong to, if they are not independent, either: people, of videos.
     **keys
         `table`, `protocol`, `n_samples`, `classifier` and whatever else tells the row from others.
 
@@ -76,12 +82,13 @@ def result_rows(
         (95 %, see `intervals.intervals`), `n_test`, `n_test_fake` (the fakes among them), `n_test_groups` (None without
         groups) and `scores` (one per split). Undefined numbers are None.
     """
-    units = equal if groups is None else groups
+    clusters = groups if clusters is None else clusters
+    units = equal if clusters is None else clusters
     values = [metric_values(said, None if units is None else units[said.rows]) for said in predictions]
     n_test = [len(prediction.rows) for prediction in predictions]
     n_fake = [int(np.count_nonzero(prediction.labels == FAKE)) for prediction in predictions]
     n_groups = None if groups is None else [len(np.unique(groups[prediction.rows])) for prediction in predictions]
-    limits = intervals(predictions, groups, equal)
+    limits = intervals(predictions, clusters, equal)
     rows = []
     for metric in METRICS:
         scores = np.array([value[metric] for value in values])
@@ -108,6 +115,7 @@ def score_classifiers(
     classifiers: dict[str, object],
     n_threads: int = -1,
     columns: np.ndarray | None = None,
+    clusters: np.ndarray | None = None,
     **keys,
 ) -> list[dict]:
     """Return the rows of classifiers over some splits.
@@ -121,6 +129,8 @@ def score_classifiers(
     n_threads : int
     columns : (n_rows, n_columns) float, optional
         What they are fitted to; default the spectra.
+    clusters : (n_rows,), optional
+        What the groups belong to, see `result_rows`.
     **keys
         Further keys of the rows: `table`, `protocol`, `n_samples`, ...
 
@@ -137,7 +147,7 @@ def score_classifiers(
     for name, classifier in classifiers.items():
         what = fit_title(name, **keys)
         predictions = predict_splits(classifier, columns, dataset.labels, splits, n_threads, what)
-        of_classifier = result_rows(predictions, **units, classifier=name, **keys)
+        of_classifier = result_rows(predictions, **units, clusters=clusters, classifier=name, **keys)
         of_classifier[0]["predictions"] = [said._replace(rows=paths[said.rows]) for said in predictions]
         rows += of_classifier
     return rows
