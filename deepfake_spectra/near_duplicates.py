@@ -13,6 +13,7 @@ import numpy as np
 THUMBNAIL_SIDE = 64
 MOST_DISTANCE = 24  # bits; see docs/audit.md for what lies on either side
 MOST_IN_BAND = 500  # hashes that agree in a band, each with so many of the next: more are pictures of one pattern
+MOST_LINKS = 3_000_000  # numbers of links that are held in memory, before they are thinned out
 
 _SIDE = 16  # of the block of frequencies
 
@@ -56,15 +57,20 @@ def near_pairs(hashes: Sequence[str]) -> list[NearPair]:
     pairs = [NearPair(rows[0], row, 0) for rows in rows_of_hash.values() for row in rows[1:]]
     firsts = np.array([rows[0] for rows in rows_of_hash.values()], dtype=int)  # increasing
     bits = np.frombuffer(bytes.fromhex("".join(rows_of_hash)), np.uint8).reshape(-1, _SIDE * _SIDE // 8)
-    links = np.empty((3, 0), dtype=int)  # numbers of two hashes, and their distance
+    words = bits.view(np.uint64)
+    links = [np.empty((3, 0), dtype=int)]  # numbers of two hashes, and their distance
     for band in bits.view(np.uint16).T:
         for ends in _agreeing(band):
-            distances = np.bitwise_count(bits[ends[0]] ^ bits[ends[1]]).sum(axis=1, dtype=int)
+            distances = np.bitwise_count(words[ends[0]] ^ words[ends[1]]).sum(axis=1, dtype=int)
             near = distances <= MOST_DISTANCE
             if near.any():
-                found = np.vstack([np.sort(ends[:, near], axis=0), distances[near]])
-                links = _fewest(len(bits), np.hstack([links, found]))
-    pairs += [NearPair(int(firsts[one]), int(firsts[other]), int(distance)) for one, other, distance in links.T]
+                links.append(np.vstack([np.sort(ends[:, near], axis=0), distances[near]]))
+                if sum(map(np.size, links)) > MOST_LINKS:
+                    links = [_fewest(len(bits), links)]
+    pairs += [
+        NearPair(int(firsts[one]), int(firsts[other]), int(distance))
+        for one, other, distance in _fewest(len(bits), links).T
+    ]
     return sorted(pairs, key=lambda pair: (pair.distance, pair.first, pair.second))
 
 
@@ -80,10 +86,11 @@ def _agreeing(band):
 
 
 def _fewest(n_hashes, links):
-    """Return those of some links (3, n_links), each two numbers and a distance, that form a minimum spanning forest."""
+    """Return the minimum spanning forest of links, given as a list of (3, n_links): two numbers and a distance."""
     from scipy.sparse import csr_array
     from scipy.sparse.csgraph import minimum_spanning_tree
 
+    links = np.hstack(links)
     firsts, seconds, distances = links[:, np.unique(links[0] * n_hashes + links[1], return_index=True)[1]]
     forest = minimum_spanning_tree(csr_array((distances, (firsts, seconds)), shape=(n_hashes, n_hashes))).tocoo()
     return np.stack([forest.row, forest.col, forest.data.astype(int)])
