@@ -28,8 +28,9 @@ from deepfake_spectra.audit_verdict import findings, verdict
 from deepfake_spectra.classification import header_columns, score_classifiers
 from deepfake_spectra.controls import LEAST_LEFT, checked_altered, half_altered, one_against_other
 from deepfake_spectra.dataset import BUILT_IN_SAMPLE, CLASS_NAMES, FAKE, REAL, Feature
+from deepfake_spectra.errors import ExperimentError
 from deepfake_spectra.file_records import read_records
-from deepfake_spectra.files import FIGURE_MARK, REPOSITORY, check_outputs, display_path, printable, write_text
+from deepfake_spectra.files import FIGURE_MARK, REPOSITORY, check_outputs, display_path, listed, printable, write_text
 from deepfake_spectra.image_files import list_images
 from deepfake_spectra.image_spectra import count_images, find_images, label_sources, load_spectra, sizes_that_fit
 from deepfake_spectra.near_duplicates import near_groups, near_pairs
@@ -97,17 +98,20 @@ def list_files(images):
 
 
 def stray_files(images, known):
-    """Return {source: {kind: number of files}} of what lies among the images, is none, or is hidden."""
+    """Return {source: {kind: number of files}} of what lies among the images and is none, or is hidden."""
     stray = {}
     for source in images.labels_of_sources:
         folder = images.path / source
-        others = [path for path in folder.rglob("*") if path.is_file()]
-        others = [path.relative_to(folder) for path in others if path.relative_to(images.path).as_posix() not in known]
-        kinds = Counter(
-            next((part for part in path.parts if part.startswith((".", "__"))), path.name) for path in others
-        )
-        stray[source] = dict(kinds.most_common())
+        others = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
+        kinds = Counter(stray_kind(path) for path in others if f"{source}/{path.as_posix()}" not in known)
+        stray[source] = dict(sorted(kinds.items(), key=lambda item: (-item[1], item[0])))
     return stray
+
+
+def stray_kind(path):
+    """Return what a stray file is called in a table: by its hidden folder, its own name, or its ending."""
+    hidden = [part for part in path.parts if part.startswith((".", "__")) or part in ("Thumbs.db", "desktop.ini")]
+    return hidden[0] if hidden else f"*{path.suffix}" if path.suffix else path.name
 
 
 def find_pairs(records, sources, labels):
@@ -210,7 +214,7 @@ def source_summaries(images, records, sources, unreadable, stray):
         lost = sum(path.startswith(f"{source}/") for path, _ in unreadable)
         summaries[source] = {
             "class": CLASS_NAMES[label], "files": str(len(own) + lost), "not readable": str(lost),
-            "stray": ", ".join(f"{printable(kind)} ({n})" for kind, n in stray[source].items()),
+            "stray": listed([f"{kind} ({n})" for kind, n in stray[source].items()]),
         } | {name: printable(summarised(traits[name])) for name in traits.dtype.names if len(own)}  # fmt: skip
     return summaries
 
@@ -275,6 +279,13 @@ def main():
     sources, unreadable = list_files(images)
     records, lost = read_records(images.path, list(sources), REPOSITORY / "data/audit" / name, settings.n_threads)
     unreadable += lost
+    for source in images.labels_of_sources:
+        n_readable = sum(sources[path] == source for path in records)
+        if n_readable < 2:
+            n_files = sum(of_path == source for of_path in sources.values())
+            raise ExperimentError(
+                f"{printable(source)}: {n_readable} of {n_files} files can be read, need 2; name another source"
+            )
     groups, pairs = find_pairs(records, sources, images.labels_of_sources)
     rows = score_rows(images, records, sources, groups, n_samples, settings)
 
@@ -287,7 +298,9 @@ def main():
         "versions": versions(PACKAGES),
         "commit": commit(),
         "verdict": {"sentence": verdict(found), "findings": [finding._asdict() for finding in found]},
-        "sources": source_summaries(images, records, sources, unreadable, stray_files(images, sources)),
+        "sources": source_summaries(
+            images, records, sources, unreadable, stray_files(images, {*sources, *dict(unreadable)})
+        ),
         "pairs": pairs,
         "unreadable": [{"path": path, "reason": reason} for path, reason in unreadable],
         "remarks": remarks,
