@@ -71,7 +71,8 @@ PAPER_SOURCES = {
 MARKS = {"md": rb"\A# Audit of ", "json": rb'\A\{\n "audit": "', "png": FIGURE_MARK, "pdf": FIGURE_MARK}
 COMMON_QUALITY = 75  # at which images of several formats are compared, where none is JPEG
 LEAF_SHARE = 0.02  # of the training images, the least in a leaf of a tree that sees one trait
-MOST_SHOWN = 20  # pairs, files or folders that the report names; the numbers file has all
+MOST_SHOWN = 20  # pairs, or files, that the report names; the numbers file has all
+SCOPES = ("across classes", "across sources", "within a source")  # of pairs, by how much their sources have in common
 PANELS = {
     "classes": "Reals against fakes", "trait": "Reals against fakes, by one trait alone (decision tree)",
     "null": "One source against itself, halves at random",
@@ -88,13 +89,18 @@ def audit_name(images):
 
 
 def list_files(images):
-    """Return {path: source} of what looks like an image, and (path, reason) of what only ends like one."""
-    sources, skipped = {}, []
+    """Return {path: source} of what looks or ends like an image, and {path: reason} of what only ends like one."""
+    sources, skipped = {}, {}
     for source in images.labels_of_sources:
         found, not_images = list_images(images.path / source)
-        sources |= {path.relative_to(images.path).as_posix(): source for path in found}
-        skipped += [(path.relative_to(images.path).as_posix(), reason) for path, reason in not_images]
+        skipped |= {relative_name(path, images): reason for path, reason in not_images}
+        sources |= {relative_name(path, images): source for path in (*found, *dict(not_images))}
     return sources, skipped
+
+
+def relative_name(path, images):
+    """Return a path as seen from the data folder, "/" between folders."""
+    return path.relative_to(images.path).as_posix()
 
 
 def stray_files(images, known):
@@ -102,8 +108,8 @@ def stray_files(images, known):
     stray = {}
     for source in images.labels_of_sources:
         folder = images.path / source
-        others = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
-        kinds = Counter(stray_kind(path) for path in others if f"{source}/{path.as_posix()}" not in known)
+        others = (path for path in folder.rglob("*") if path.is_file() and relative_name(path, images) not in known)
+        kinds = Counter(stray_kind(path.relative_to(folder)) for path in others)
         stray[source] = dict(sorted(kinds.items(), key=lambda item: (-item[1], item[0])))
     return stray
 
@@ -115,16 +121,22 @@ def stray_kind(path):
 
 
 def find_pairs(records, sources, labels):
-    """Return {path: group} of files linked by nearly equal pictures, and {kind: pairs}, equal files apart from near."""
-    paths = list(records)
-    found = near_pairs([record.hash for record in records.values()])
-    kinds = {kind: [] for kind in ("equal across classes", "near across classes", "equal", "near")}
-    for first, second, distance in found:
-        one, other = paths[first], paths[second]
-        kind = "equal" if records[one].sha256 == records[other].sha256 else "near"
-        across = " across classes" * (labels[sources[one]] != labels[sources[other]])
-        kinds[kind + across].append({"first": one, "second": other, "distance": distance})
-    return {path: str(group) for path, group in zip(paths, near_groups(len(paths), found).tolist())}, kinds
+    """Return {path: group}, one for nearly equal pictures, and {kind: pairs}, equal files before near ones."""
+    firsts = {}  # SHA-256: path
+    for path, record in records.items():
+        firsts.setdefault(record.sha256, path)
+    paths = list(firsts.values())
+    near = near_pairs([records[path].hash for path in paths])
+    group_of = dict(zip(firsts, map(str, near_groups(len(paths), near).tolist())))
+    pairs = [("equal", firsts[record.sha256], path, 0) for path, record in records.items()]
+    pairs += [("near", paths[first], paths[second], distance) for first, second, distance in near]
+    kinds = {f"{kind} {scope}": [] for scope in SCOPES for kind in ("equal", "near")}
+    for kind, first, second, distance in pairs:
+        if first != second:
+            one, other = sources[first], sources[second]
+            scope = SCOPES[(one == other) + (labels[one] == labels[other])]
+            kinds[f"{kind} {scope}"].append({"first": first, "second": second, "distance": distance})
+    return {path: group_of[record.sha256] for path, record in records.items()}, kinds
 
 
 def one_size_and_quality(records, sources):
@@ -211,7 +223,7 @@ def source_summaries(images, records, sources, unreadable, stray):
     for source, label in images.labels_of_sources.items():
         own = [record for path, record in records.items() if sources[path] == source]
         traits = trait_array(own)
-        lost = sum(path.startswith(f"{source}/") for path, _ in unreadable)
+        lost = sum(sources[path] == source for path in unreadable)
         summaries[source] = {
             "class": CLASS_NAMES[label], "files": str(len(own) + lost), "not readable": str(lost),
             "stray": listed([f"{kind} ({n})" for kind, n in stray[source].items()]),
@@ -242,16 +254,20 @@ def report_text(title, report, rows):
             shown = result_table(found, ("condition", "n_samples"), columns, names)
             text += f"\n## {caption}: {metric_said(rows, table)} in %\n\n{shown}\n"
     for kind, pairs in report["pairs"].items():
-        if pairs:
-            text += f"\n## Pictures that are {kind}: {len(pairs)} pairs\n\n"
-            text += "".join(
-                f"* {printable(pair['first'])} = {printable(pair['second'])} ({pair['distance']} of 256 bits)\n"
-                for pair in pairs[:MOST_SHOWN]
-            )
-            text += f"* and {len(pairs) - MOST_SHOWN} more\n" * (len(pairs) > MOST_SHOWN)
+        pairs = [f"{pair['first']} = {pair['second']} ({pair['distance']} of 256 bits)" for pair in pairs]
+        text += shown_list(f"Pictures that are {kind}: {len(pairs)} pairs", pairs)
+    lost = [f"{path}: {reason}" for path, reason in report["unreadable"].items()]
+    text += shown_list(f"Files that cannot be read: {len(lost)}", lost)
     for remark in report["remarks"]:
         text += f"\nNote: {remark}\n"
     return text
+
+
+def shown_list(caption, lines):
+    """Return a list under its caption, cut after a few lines; nothing where there are none."""
+    more = [f"and {len(lines) - MOST_SHOWN} more"] if len(lines) > MOST_SHOWN else []
+    shown = "".join(f"* {printable(line)}\n" for line in lines[:MOST_SHOWN] + more)
+    return f"\n## {caption}\n\n{shown}" if lines else ""
 
 
 @interrupts.held_back()  # an old figure beside new numbers would be worse than either
@@ -276,16 +292,14 @@ def main():
     check_outputs([(path, MARKS[ending]) for ending, path in outputs.items()], images.source_dirs())
     [n_samples], remarks = sizes_that_fit(count_images(images), [settings.n_samples])
 
-    sources, unreadable = list_files(images)
-    records, lost = read_records(images.path, list(sources), REPOSITORY / "data/audit" / name, settings.n_threads)
-    unreadable += lost
+    sources, skipped = list_files(images)
+    paths = [path for path in sources if path not in skipped]
+    records, damaged = read_records(images.path, paths, REPOSITORY / "data/audit" / name, settings.n_threads)
+    unreadable = skipped | damaged
+    n_readable = Counter(sources[path] for path in records)
     for source in images.labels_of_sources:
-        n_readable = sum(sources[path] == source for path in records)
-        if n_readable < 2:
-            n_files = sum(of_path == source for of_path in sources.values())
-            raise ExperimentError(
-                f"{printable(source)}: {n_readable} of {n_files} files can be read, need 2; name another source"
-            )
+        if n_readable[source] < 2:
+            raise ExperimentError(f"{printable(source)}: {n_readable[source]} images can be read, need 2; name another")
     groups, pairs = find_pairs(records, sources, images.labels_of_sources)
     rows = score_rows(images, records, sources, groups, n_samples, settings)
 
@@ -298,11 +312,9 @@ def main():
         "versions": versions(PACKAGES),
         "commit": commit(),
         "verdict": {"sentence": verdict(found), "findings": [finding._asdict() for finding in found]},
-        "sources": source_summaries(
-            images, records, sources, unreadable, stray_files(images, {*sources, *dict(unreadable)})
-        ),
+        "sources": source_summaries(images, records, sources, unreadable, stray_files(images, sources)),
         "pairs": pairs,
-        "unreadable": [{"path": path, "reason": reason} for path, reason in unreadable],
+        "unreadable": unreadable,
         "remarks": remarks,
     }
     write_report(outputs, f"Audit of {name}{images.origin.said}", report, rows)

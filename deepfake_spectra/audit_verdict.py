@@ -31,7 +31,7 @@ def findings(rows: Sequence[dict], n_files: int, n_unreadable: int, pairs: dict[
         condition each), `null`, `cause`, `reals` and `fakes`.
     n_files, n_unreadable : int
     pairs : {kind: number}
-        Of `equal across classes`, `near across classes`, `equal` and `near`, the latter within a class.
+        Of `equal across classes`, `near across classes`, and other kinds, all within a class.
     """
     found = [*_of_traits(rows), *_of_spectra(rows), *_of_pairs(pairs, n_files)]
     if n_unreadable > FEW * n_files:
@@ -89,5 +89,5 @@ def _of_pairs(pairs, n_files):
         yield Finding(True, f"the same file in both classes: {n} pairs")
     if n := pairs["near across classes"]:
         yield Finding(False, f"nearly the same picture in both classes: {n} pairs; no split may part them")
-    if (n := pairs["equal"] + pairs["near"]) > FEW * n_files:
+    if (n := sum(n for kind, n in pairs.items() if "across classes" not in kind)) > FEW * n_files:
         yield Finding(False, f"the same or nearly the same picture within a class: {n} pairs; no split may part them")

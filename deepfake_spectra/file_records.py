@@ -69,8 +69,8 @@ def read_record(path: Path) -> FileRecord:
 
 def read_records(
     folder: Path, paths: Sequence[str], cache_dir: Path, n_threads: int = -1
-) -> tuple[dict[str, FileRecord], list[tuple[str, str]]]:
-    """Return {path: record} of image files, computing only what the cache does not hold, and (path, reason) of others.
+) -> tuple[dict[str, FileRecord], dict[str, str]]:
+    """Return {path: record} of image files, reading only what the cache does not hold, and {path: reason} of others.
 
     Parameters
     ----------
@@ -91,12 +91,12 @@ def read_records(
     kept = _cached(cache_dir)
     records = {path: kept[key] for path, key in keys.items() if key in kept}
     missing = [key for path, key in keys.items() if path not in records]
-    unreadable = []
+    unreadable = {}
     print(f"files: {len(records)} known from {display_path(cache_dir)}, {len(missing)} to be read")
     for key, record in tqdm(_new_records(folder, missing, cache_dir, n_threads), "files", len(missing), unit="file",
                             disable=None, smoothing=0.05):  # fmt: skip
         if isinstance(record, UnreadableImage):
-            unreadable.append((key.path, str(record)))
+            unreadable[key.path] = str(record)
         else:
             records[key.path] = record
     return {path: records[path] for path in paths if path in records}, unreadable

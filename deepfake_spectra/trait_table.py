@@ -17,7 +17,7 @@ HEADER_TRAITS = {  # what the bytes say, no pixel decoded: how it is called -> i
     "chroma subsampling": ("U8", lambda record: record.subsampling),
     "coding": ("U16", lambda record: record.traits.coding),
     "layout": ("U200", lambda record: record.traits.layout),
-    "remarks": ("U60", lambda record: ", ".join(record.remarks)),
+    "pixels": ("U60", lambda record: ", ".join(record.remarks)),
     "tags": ("U24", lambda record: record.traits.tags),
     "camera": ("U60", lambda record: record.traits.camera),
     "software": ("U60", lambda record: record.traits.software),

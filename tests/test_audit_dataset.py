@@ -134,8 +134,11 @@ def test_copies_and_near_copies_are_shown_with_their_paths_and_across_classes_fi
     smooth = cv2.normalize(smooth, None, 0, 255, cv2.NORM_MINMAX)
     (data / "real_a/smooth.png").write_bytes(by_opencv(smooth))
     (data / "real_b/smaller.jpg").write_bytes(by_opencv(cv2.resize(smooth, (75, 75)), ".jpg"))
+    (data / "fake_b/again.png").write_bytes((data / "fake_b/004.png").read_bytes())
     _, text, numbers = audit()
-    [copy], [near] = numbers["pairs"]["equal across classes"], numbers["pairs"]["near"]
+    [again] = numbers["pairs"]["equal within a source"]
+    assert again == {"first": "fake_b/004.png", "second": "fake_b/again.png", "distance": 0}
+    [copy], [near] = numbers["pairs"]["equal across classes"], numbers["pairs"]["near across sources"]
     assert copy == {"first": "real_a/003.png", "second": "fake_a/copy.png", "distance": 0}
     assert (near["first"], near["second"]) == ("real_a/smooth.png", "real_b/smaller.jpg")
     assert "the same file in both classes: 1 pairs" in sentences(numbers)
@@ -147,7 +150,7 @@ def test_near_copies_are_never_parted_by_a_split(audit, data):
         gray = cv2.imread(str(data / f"real_a/{number:03}.png"), 0)
         (data / f"real_b/{number:03}.png").write_bytes(by_opencv(cv2.add(gray, 3)))
     _, _, numbers = audit()
-    assert len(numbers["pairs"]["near"]) == N
+    assert len(numbers["pairs"]["near across sources"]) == N
     [row] = [row for row in numbers["rows"] if row["table"] == "reals" and row["metric"] == "accuracy"]
     assert row["n_test"] == [12, 12]
 
@@ -162,9 +165,8 @@ def test_stray_files_are_counted_and_damaged_ones_named(audit, data):
     table = dict((line[0], line[1:]) for line in table_lines(text, "## The files"))
     assert table["stray"] == ["__MACOSX (2), .DS_Store (1), .ipynb_checkpoints (1), Thumbs.db (1)", "", "", ""]
     assert table["not readable"] == ["0", "0", "0", "2"] and table["files"] == ["30", "30", "30", "32"]
-    assert {lost["path"]: lost["reason"] for lost in numbers["unreadable"]} == {
-        "fake_b/cut.png": "cut short or damaged PNG", "fake_b/empty.jpg": "empty file",
-    }  # fmt: skip
+    reasons = {"fake_b/cut.png": "cut short or damaged PNG", "fake_b/empty.jpg": "empty file"}
+    assert numbers["unreadable"] == reasons and "* fake_b/empty.jpg: empty file" in text
     assert "2 of 122 files cannot be read" in sentences(numbers, is_bad=False)
 
 
@@ -232,7 +234,7 @@ def test_a_wrong_call_ends_in_one_sentence(call, data, tmp_path, flags, status, 
 def test_a_source_none_of_whose_files_can_be_read_ends_in_one_sentence(call, data, tmp_path):
     rewrite(data / "fake_a", lambda gray: by_opencv(gray)[:-20])
     ended = call("audit_dataset", "--data-dir", data, "--output-dir", tmp_path / "out", *FAST)
-    assert ended.status == 1 and "fake_a: 0 of 30 files can be read, need 2" in ended.err
+    assert ended.status == 1 and "fake_a: 0 images can be read, need 2" in ended.err
 
 
 @linux_only

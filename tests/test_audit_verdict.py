@@ -4,7 +4,7 @@ import pytest
 
 from deepfake_spectra.audit_verdict import findings, is_told, verdict
 
-NO_PAIRS = {"equal across classes": 0, "near across classes": 0, "equal": 0, "near": 0}
+NO_PAIRS = {"equal across classes": 0, "near across classes": 0, "equal within a source": 0, "near across sources": 0}
 
 
 def row(table, condition, mean, low=0.0, classifier="svm_linear"):
@@ -90,7 +90,10 @@ def test_pictures_that_are_there_twice_are_said_from_1_percent_on_and_across_cla
     assert "the same file in both classes: 1 pairs" in judged(equal_across_classes=1)[1]
     is_bad, text = judged(near_across_classes=2)
     assert not is_bad and "nearly the same picture in both classes: 2 pairs" in text
-    assert "within a class: 2 pairs" in judged(near=1, equal=1)[1] and "within a class" not in judged(near=1)[1]
+    assert (
+        "within a class: 2 pairs" in judged(near_across_sources=1, equal_within_a_source=1)[1]
+        and "within a class" not in judged(near_across_sources=1)[1]
+    )
 
 
 def test_files_that_cannot_be_read_are_said_from_1_percent_on():

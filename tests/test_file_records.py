@@ -88,8 +88,8 @@ def test_cmyk_and_colour_are_read_too(tmp_path):
 
 def test_a_second_run_opens_nothing_and_gives_the_same(read):
     records, unreadable, n_opened = read()
-    assert n_opened == len(records) == 4 and unreadable == []
-    assert read() == (records, [], 0)
+    assert n_opened == len(records) == 4 and unreadable == {}
+    assert read() == (records, {}, 0)
 
 
 def test_a_changed_and_a_new_file_are_read_again(read, folder):
@@ -104,7 +104,7 @@ def test_a_changed_and_a_new_file_are_read_again(read, folder):
 def test_an_unreadable_file_is_named_and_the_others_go_on(read, folder):
     (folder / "a.png").write_bytes(by_opencv(SMOOTH)[:-30])
     records, unreadable, _ = read()
-    assert unreadable == [("a.png", "cut short or damaged PNG")] and len(records) == 3
+    assert unreadable == {"a.png": "cut short or damaged PNG"} and len(records) == 3
 
 
 def test_what_was_read_before_an_interrupt_is_kept(read, folder, monkeypatch):
@@ -130,7 +130,7 @@ def test_a_damaged_cache_is_said_and_read_again(read, tmp_path, damage, capsys):
     records, _, _ = read()
     [file] = (tmp_path / "cache").iterdir()
     file.write_text(damage(file.read_text()))
-    assert read() == (records, [], 4) and "damaged, its files are read again" in capsys.readouterr().out
+    assert read() == (records, {}, 4) and "damaged, its files are read again" in capsys.readouterr().out
 
 
 def test_what_other_code_read_is_not_used(read, monkeypatch):
