@@ -34,7 +34,7 @@ HEADINGS = {  # what tables and figures call the keys and values of rows; others
     "headers_only": "headers only", "recall_real": "recall of reals", "recall_fake": "recall of fakes",
     "balanced_accuracy": "balanced accuracy", "roc_auc": "ROC AUC", "all_rows": "all rows", "held_out": "held out",
     "by_video": "by video", "by_identity": "by identity", "by_photograph": "by photograph",
-    "last_over_first": "last value over first", "recall_fake_at_1": "recall of fakes at 1 % false alarms",
+    "one_trait": "one trait", "last_over_first": "last value over first", "recall_fake_at_1": "recall of fakes at 1 % false alarms",
     "recall_fake_at_5": "recall of fakes at 5 % false alarms", "cllr": "Cllr",
     "average_precision": "average precision", "equal_error_rate": "equal error rate", None: "",
 }  # fmt: skip
@@ -122,7 +122,7 @@ def write_results(
     }
     write_text(folder / f"{experiment}_accuracy.md", text)
     write_csv(folder / f"{experiment}_accuracy.csv", rows)
-    write_text(folder / f"{experiment}_results.json", _json_text(results))
+    write_text(folder / f"{experiment}_results.json", json_text(results))
     groups = dict(zip(dataset.paths, dataset.groups)) if dataset.is_grouped else {}
     write_scores(folder / f"{experiment}_scores.csv.gz", rows, groups)
     digests = dataset.digests or [""] * len(dataset)
@@ -368,7 +368,7 @@ def _skipped_text(skipped, most=10):
     return named + (f"; and {len(skipped) - most} more" if len(skipped) > most else "")
 
 
-def _json_text(value):
+def json_text(value):
     """Return JSON with one row a line."""
     rows = value.pop("rows")
     head = json.dumps(value, indent=1, allow_nan=False)

@@ -49,6 +49,7 @@ ALLOWED_VALUES = {  # of those constants that a script has; upper ends lie well 
     "FRAMES_PER_VIDEO": _from_to(1, 10000),
     "FACE_MARGIN": _from_to(0.1, 10),
     "CUT_OFF": ("0 (DC) to below 1 (the corner)", lambda share: 0 <= share < 1),
+    "N_SAMPLES": _from_to(4, 1000000),
     "N_IMAGES": _from_to(1, 10000),
     "SIDE": _from_to(9, 8192),
     "JPEG_QUALITY": _from_to(1, 100),
