@@ -13,7 +13,8 @@ SCRIPTS = {path.stem: path for path in sorted(REPOSITORY.glob("*.py")) if path.s
 ORDER = (  # of the modules, from the ground up: each imports only what stands above it here, and radial_spectrum
     "interrupts", "console", "errors", "files", "folder_lock", "packages", "parallel", "opencv", "pillow", "stderr",
     "settings", "duplicates", "dataset", "image_checks", "image_files", "alterations", "measurement", "spectrum_cache",
-    "sample.generators", "sample.build", "sample.show", "image_spectra", "published_features", "face_crops",
+    "sample.generators", "sample.build", "sample.show", "image_spectra", "other_features", "published_features",
+    "face_crops",
     "video_files", "crop_index", "video_crops", "splits", "video_frames", "controls", "metrics", "classification",
     "video_votes", "results", "claims", "plots", "plane_plots", "result_plots", "detector", "detector_file",
     "judgement", "sample.train",
