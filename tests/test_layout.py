@@ -14,10 +14,9 @@ ORDER = (  # of the modules, from the ground up: each imports only what stands a
     "interrupts", "console", "errors", "files", "folder_lock", "packages", "parallel", "opencv", "pillow", "stderr",
     "settings", "duplicates", "dataset", "image_checks", "image_files", "alterations", "measurement", "spectrum_cache",
     "sample.generators", "sample.build", "sample.show", "image_spectra", "other_features", "published_features",
-    "face_crops",
-    "video_files", "crop_index", "video_crops", "splits", "video_frames", "controls", "metrics", "classification",
-    "video_votes", "results", "claims", "plots", "plane_plots", "result_plots", "detector", "detector_file",
-    "judgement", "sample.train",
+    "face_crops", "video_files", "crop_index", "video_crops", "splits", "video_frames", "controls", "metrics",
+    "classification", "video_votes", "results", "claims", "plots", "plane_plots", "result_plots", "detector",
+    "detector_file", "judgement", "sample.train",
 )  # fmt: skip
 MODULES = {  # name: path
     ".".join(path.relative_to(REPOSITORY / "deepfake_spectra").with_suffix("").parts): path
