@@ -123,10 +123,18 @@ def azimuthal_average(plane: np.ndarray, convention: Convention = "published") -
         Not two-dimensional, or a side below 9; "published_2019" of a plane more than twice as wide as high.
     """
     plane = np.asarray(plane, dtype=np.float64)
-    _check(plane.shape, convention)
-    rows, columns = (np.arange(side) - side // 2 for side in plane.shape)
-    bins = _ring_of(rows, columns, plane.shape, convention).ravel()
+    bins = ring_numbers(plane.shape, convention).ravel()
     return _kept_bins(np.bincount(bins, plane.ravel()) / np.bincount(bins), convention)
+
+
+def ring_numbers(shape: tuple[int, int], convention: Convention = "published") -> np.ndarray:
+    """Return the ring, from 0, of each frequency of a plane: int, (height, width), as `azimuthal_average` takes it.
+
+    The rings that a convention drops are among them. Raises ValueError as `azimuthal_average` does.
+    """
+    _check(shape, convention)
+    rows, columns = (np.arange(side) - side // 2 for side in shape)
+    return _ring_of(rows, columns, shape, convention)
 
 
 def log_power_plane(gray: np.ndarray) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Figures of results: rows of results in, a file out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import cycle
 from pathlib import Path
 from textwrap import fill
@@ -263,3 +263,34 @@ def claims_figure(path: Path, claims: Sequence[dict]) -> None:
         ax.set(xlabel=metric_label("accuracy"), xlim=(min(30, ax.get_xlim()[0]), 102))
         ax.invert_yaxis()
         figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+
+
+def differences_figure(
+    path: Path, rows: Sequence[dict], title_of: Callable[[str], str], names: dict[str, str], title: str
+) -> None:
+    """Write how much balanced accuracy each contender gains over the reference, a panel for each condition.
+
+    Parameters
+    ----------
+    path : Path
+    rows : sequence of dict
+        Of the table "difference", metric "balanced_accuracy_gained", with their intervals; others are passed over.
+    title_of : callable
+        Contender, as a row's `classifier` has it -> text.
+    names : {condition: text}
+    title : str
+    """
+    gained = rows_of(rows, "difference", ("balanced_accuracy_gained",))
+    conditions = list(dict.fromkeys(row["condition"] for row in gained))
+    contenders = list(dict.fromkeys(row["classifier"] for row in gained))
+    with new_figure(path, 1.1 + 0.2 * len(contenders), title) as figure:
+        axes = figure.subplots(1, len(conditions), sharex=True, sharey=True, squeeze=False)[0]
+        for ax, condition in zip(axes, conditions):
+            ax.axvline(0, color="0.6", linewidth=0.8, linestyle=":")
+            own = [row for row in gained if row["condition"] == condition]
+            heights = np.array([contenders.index(row["classifier"]) for row in own])
+            plot_intervals(ax, own, heights, "x", color=COLOURS[REAL][0], marker="o", markersize=3.5, linestyle="")
+            ax.set_title(heading(condition, names))
+        axes[0].set_yticks(range(len(contenders)), list(map(title_of, contenders)), parse_math=False)
+        axes[0].set_ylim(len(contenders) - 0.5, -0.5)
+        figure.supxlabel("Points of balanced accuracy gained over the radial spectrum, 95 % interval", fontsize=8)

@@ -34,9 +34,10 @@ HEADINGS = {  # what tables and figures call the keys and values of rows; others
     "headers_only": "headers only", "recall_real": "recall of reals", "recall_fake": "recall of fakes",
     "balanced_accuracy": "balanced accuracy", "roc_auc": "ROC AUC", "all_rows": "all rows", "held_out": "held out",
     "by_video": "by video", "by_identity": "by identity", "by_photograph": "by photograph",
-    "one_trait": "one trait", "last_over_first": "last value over first", "recall_fake_at_1": "recall of fakes at 1 % false alarms",
-    "recall_fake_at_5": "recall of fakes at 5 % false alarms", "cllr": "Cllr",
-    "average_precision": "average precision", "equal_error_rate": "equal error rate", None: "",
+    "one_trait": "one trait", "last_over_first": "last value over first",
+    "recall_fake_at_1": "recall of fakes at 1 % false alarms",
+    "recall_fake_at_5": "recall of fakes at 5 % false alarms",
+    "cllr": "Cllr", "average_precision": "average precision", "equal_error_rate": "equal error rate", None: "",
 }  # fmt: skip
 
 MARKS = {  # behind `<experiment>_`, and the expression that tells an earlier file of ours; see `files.check_outputs`

@@ -63,6 +63,12 @@ EDITS = {  # script: {constant: (its new text, *what follows the flag)}
         "JSON": ('"written/a"', "written/a"), "CSV": ('Path("written/b")', "written/b"),
         "OUTPUT_DIR": ('Path("written")', "written"),
     },
+    "compare_features": {
+        "DATA_DIR": ('Path("mine")', "mine"), "REAL_SOURCES": ('("photos",)', "photos"),
+        "FAKE_SOURCES": ('"gan"', "gan"), "N_SAMPLES": ("20", 20), "BOTH_ALTERED": ('["crop 40x40"]', "crop 40x40"),
+        "N_SPLITS": ("2", 2), "SVM_C": ("0.1", 0.1), "SEED": ("3", 3), "N_THREADS": ("1", 1),
+        "OUTPUT_DIR": ('Path("written")', "written"),
+    },
     "benchmark_spectrum": {
         "N_IMAGES": ("2", 2), "SIDE": ("32", 32), "JPEG_QUALITY": ("50", 50), "SEED": ("3", 3),
         "N_REPEATS": ("1", 1), "N_THREADS": ("1", 1), "OUTPUT_DIR": ('Path("written")', "written"),
