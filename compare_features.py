@@ -31,6 +31,7 @@ from deepfake_spectra.image_spectra import (
     say_sizes,
     sizes_that_fit,
 )
+from deepfake_spectra.intervals import paired_difference
 from deepfake_spectra.other_features import load_features, rings_together
 from deepfake_spectra.results import check_results, markdown_table, result_table, rows_of, write_results
 from deepfake_spectra.splits import random_splits, source_splits
@@ -64,25 +65,6 @@ NAMES = {
     "logistic_tuned": "tuned logistic regression", "svm_rbf_tuned": "tuned SVM, RBF", "svm_linear": "the paper's SVM",
     "condition": "all images", "": "as they are",
 }  # fmt: skip
-
-
-def paired_difference(
-    first: Sequence[float], second: Sequence[float], n_train: int, n_test: int
-) -> tuple[float, float, float, float]:
-    """Return how much higher the first scores than the second on the same random splits: mean, 95 % interval, p.
-
-    The corrected resampled t-test of Nadeau and Bengio ("Inference for the Generalization Error", 2003): the splits
-    share their images, so that the variance of the J differences is multiplied by 1 / J + n_test / n_train.
-    """
-    from scipy.special import stdtr, stdtrit
-
-    differences = np.subtract(first, second)
-    mean, freedom = differences.mean(), len(differences) - 1
-    error = np.sqrt(differences.var(ddof=1) * (1 / len(differences) + n_test / n_train))
-    if error == 0:
-        return mean, mean, mean, float(mean == 0)
-    half = stdtrit(freedom, 0.975) * error
-    return mean, mean - half, mean + half, 2 * stdtr(freedom, -abs(mean) / error)
 
 
 def holm(p_values: Sequence[float]) -> np.ndarray:

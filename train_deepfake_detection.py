@@ -28,6 +28,7 @@ from deepfake_spectra.classification import (
     LOGISTIC_TOLERANCE,
     fit_title,
     predict_splits,
+    result_rows,
     score_baselines,
     score_classifiers,
     standardised_weights,
@@ -36,7 +37,6 @@ from deepfake_spectra.dataset import PUBLISHED_FEATURES, Crop, Feature, Precisio
 from deepfake_spectra.detector_file import save_run
 from deepfake_spectra.errors import UsageError
 from deepfake_spectra.image_spectra import say_sizes, sizes_that_fit
-from deepfake_spectra.metrics import result_rows
 from deepfake_spectra.results import (
     check_results,
     headers_warning,
@@ -56,6 +56,7 @@ from deepfake_spectra.video_frames import (
     find_frames,
     first_identities,
     frame_splits,
+    independent_people,
     load_frames,
     protocol_sides,
     published_frames,
@@ -129,16 +130,20 @@ def is_of_paper(dataset):
 
 def video_rows(dataset, splits, classifiers, authors_share, n_threads, **keys):
     """Return the rows of videos, judged by all their frames, and {classifier: what it said of (frames, videos)}."""
+    people = independent_people(dataset, keys["protocol"])
+    if people is not None:
+        people = people[np.unique(dataset.groups, return_index=True)[1]]
     rows, said = [], {}
     for name, classifier in classifiers.items():
         what = fit_title(name, **keys)
         frames = predict_splits(classifier, dataset.spectra, dataset.labels, splits, n_threads, what)
         for rule in VIDEO_RULES:
             videos = [judge_videos(prediction, dataset.groups, rule, authors_share) for prediction in frames]
-            rows += result_rows(videos, classifier=name, condition=rule, **keys)
+            rows += result_rows(videos, clusters=people, classifier=name, condition=rule, **keys)
         said[name] = frames, videos  # by the last rule, the mean score
     constant = [constant_videos(split, judged, dataset) for split, judged in zip(splits, videos)]
-    return rows + result_rows(constant, classifier="constant", condition=CONSTANT_RULE, **keys), said
+    keys |= {"classifier": "constant", "condition": CONSTANT_RULE}
+    return rows + result_rows(constant, clusters=people, **keys), said
 
 
 def trained_on(found, names):
@@ -168,7 +173,7 @@ def make_tables(dataset, rows, names, settings):
     other_frames = OTHER_FRAMES if dataset.origin is PUBLISHED_FEATURES else ""
     yield (
         f"Frames, half of them real: {metric_said(rows, 'sample_sizes')} in %, {spread} "
-        f"(95 % interval, bootstrap over {units}, too narrow for few){other_frames}",
+        f"(95 % interval over {units}; by identity over people who share none){other_frames}",
         sample_size_table(
             rows, PAPER_ACCURACY if is_of_paper(dataset) else {}, ("n_samples", "protocol"), ("classifier",), names
         ),
@@ -189,7 +194,7 @@ def make_tables(dataset, rows, names, settings):
     if found := rows_of(rows, "size_matched"):
         yield (
             f"Frames, trained on as many reals as fakes of every size, so that none can be learned; tests as in the "
-            f"first table: {metric_said(rows, 'size_matched')} in %, {spread} (95 % interval, bootstrap over {units})",
+            f"first table: {metric_said(rows, 'size_matched')} in %, {spread} (95 % interval over {units})",
             result_table(found, ("n_samples", "protocol"), ("classifier",), names),
         )
     if found := rows_of(rows, "transfer", metrics[1:]):
@@ -243,6 +248,7 @@ def main():
     rows, said = [], {}
     for n_samples, protocol, splits in frame_splits(dataset, sides, sizes, authors_split, **draw):
         keys = {"table": "sample_sizes", "protocol": protocol, "n_samples": n_samples}
+        keys["clusters"] = independent_people(dataset, protocol)
         rows += score_classifiers(dataset, splits, classifiers, n_threads, **keys)
         rows += score_baselines(dataset, splits, seed, n_threads, **keys)
     remarks += sentences + headers_warning(rows)
@@ -272,6 +278,7 @@ def main():
     for protocol, trained, tested, splits in transfer_splits(dataset, sides, max(sizes), **draw):
         keys = {"table": "transfer", "protocol": protocol, "n_samples": max(sizes)}
         keys |= {"train_sources": trained, "test_sources": tested}
+        keys["clusters"] = independent_people(dataset, protocol)
         rows += score_classifiers(dataset, splits, classifiers, n_threads, **keys)
 
     title = f"DeepFakeDetection experiment, {len(dataset)} frames{dataset.origin.said}"

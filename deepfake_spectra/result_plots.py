@@ -30,7 +30,7 @@ def plot_intervals(ax: Axes, rows: Sequence[dict], positions: np.ndarray, along:
     ----------
     ax : Axes
     rows : sequence of dict
-        From `metrics.result_rows`. An interval that is not defined (every draw right) is drawn as the point alone.
+        From `classification.result_rows`. Where no interval is defined, the point is drawn alone.
     positions : ndarray, (n_rows,)
     along : {"x", "y"}
         The axis of the per cent.
@@ -84,6 +84,40 @@ def control_figure(path: Path, rows: Sequence[dict], panels: dict[str, str], tit
             ax.set_ylim(len(conditions[table]) - 0.5, -0.5)
         axes[-1].set(xlabel=metric_label(metric), xlim=(min(30, axes[-1].get_xlim()[0]), 102))
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=min(4, len(classifiers)))
+
+
+def audit_figure(path: Path, rows: Sequence[dict], panels: dict[str, str], title: str) -> None:
+    """Write the accuracies of an audit with their 95 % intervals, one line each, one panel a table.
+
+    Parameters
+    ----------
+    path : Path
+    rows : sequence of dict
+        With `condition` set; where a table has several classifiers, they are named, too.
+    panels : {table: panel's title}
+        One below the other; one without rows is left out.
+    title : str
+    """
+    found = {table: rows_of(rows, table) for table in panels}
+    found = {table: own for table, own in found.items() if own}
+    metric = leading_metric(rows, *found)
+    n_lines = list(map(len, found.values()))
+    names = {"svm_linear": "spectrum", "headers_only": "headers alone"}
+    with new_figure(path, 0.9 + 0.4 * len(found) + 0.17 * sum(n_lines), title) as figure:
+        axes = figure.subplots(len(found), 1, sharex=True, height_ratios=n_lines, squeeze=False)[:, 0]
+        for ax, (table, own) in zip(axes, found.items()):
+            ax.axvline(50, color="0.6", linewidth=0.8, linestyle=":")
+            is_spectrum = [row["classifier"] == "svm_linear" for row in own]
+            for shown, colour, marker in ((True, COLOURS[REAL][0], "o"), (False, COLOURS[FAKE][0], "D")):
+                at = [number for number, is_shown in enumerate(is_spectrum) if is_shown == shown]
+                style = {"color": colour, "marker": marker, "markersize": 3.5, "linestyle": ""}
+                plot_intervals(ax, [own[number] for number in at], np.array(at), "x", **style)
+            several = len({row["classifier"] for row in own}) > 1
+            labels = [f"{heading(row['classifier'], names)}, " * several + row["condition"] for row in own]
+            ax.set_title(panels[table])
+            ax.set_yticks(range(len(own)), labels, parse_math=False)
+            ax.set_ylim(len(own) - 0.5, -0.5)
+        axes[-1].set(xlabel=metric_label(metric), xlim=(min(30, axes[-1].get_xlim()[0]), 102))
 
 
 def sizes_figure(path: Path, rows: Sequence[dict], paper: Sequence[dict], title: str) -> None:

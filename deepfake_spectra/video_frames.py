@@ -28,7 +28,7 @@ from deepfake_spectra.files import REPOSITORY, display_path, printable
 from deepfake_spectra.image_spectra import load_spectra
 from deepfake_spectra.published_features import check_published, load_published_features
 from deepfake_spectra.sample import build as sample
-from deepfake_spectra.splits import equal_split, held_out_identities, held_out_rows, leave_one_part_out
+from deepfake_spectra.splits import equal_split, held_out_identities, held_out_rows, leave_one_part_out, linked_people
 from deepfake_spectra.video_crops import CropOptions, extract_videos
 from deepfake_spectra.video_files import COMPRESSIONS, identities
 from radial_spectrum import original_lengths
@@ -36,9 +36,8 @@ from radial_spectrum import original_lengths
 Sides = list[tuple[np.ndarray, np.ndarray]]  # per split, which frames it may train on and test on, (n_frames,) bool
 
 ROWS_PER_BLOCK = 20  # the authors' features name no video; about 20 neighbouring rows come from one
-ROWS_APART = (
-    21  # between rows that are tested and those trained on: as many as the longest of their videos seem to have
-)
+ROWS_APART = 21  # between rows tested and rows trained on: as many as the longest of their videos seem to have
+PEOPLE_PROTOCOLS = ("by_identity", "by_photograph")  # the second is the sample's
 
 
 def find_frames(frames_dir: Path | None) -> ImageFolder:
@@ -201,7 +200,7 @@ def protocol_sides(
         "by_video": partial(by_groups, dataset.kept_together),
     }
     if dataset.identities:
-        people = "by_photograph" if dataset.origin is BUILT_IN_SAMPLE else "by_identity"
+        people = PEOPLE_PROTOCOLS[dataset.origin is BUILT_IN_SAMPLE]
         shown = _people_of_equal_frames(dataset)
         sides_of[people] = partial(held_out_identities, dataset.labels, shown, test_share)
     sides, sentences = {}, []
@@ -337,6 +336,18 @@ def size_matched_sides(dataset: SpectrumDataset, sides: dict[str, Sides], seed: 
         protocol: [(matched(may_train, own_seed), may_test) for own_seed, (may_train, may_test) in enumerate(own, seed)]
         for protocol, own in sides.items()
     }
+
+
+def independent_people(dataset: SpectrumDataset, protocol: str) -> np.ndarray | None:
+    """Return what the frames of a protocol are independent by, (n_frames,), where that is more than their video.
+
+    By identity that is everybody who shares a video with somebody who shares one, and so on; where this joins all
+    people, the one whose video it was before it was faked. Of the sample, the photograph.
+    """
+    if protocol not in PEOPLE_PROTOCOLS:
+        return None
+    parts = linked_people(_people_of_equal_frames(dataset))
+    return parts if parts.max() else np.array(first_identities(dataset))
 
 
 def by_class(dataset: SpectrumDataset) -> SpectrumDataset:

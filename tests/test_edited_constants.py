@@ -42,6 +42,12 @@ EDITS = {  # script: {constant: (its new text, *what follows the flag)}
         "N_SPLITS": ("2", 2), "SVM_C": ("1", 1), "SVM_GAMMA": ("0.1", 0.1), "AUTHORS_SHARE": ("0.9", 0.9),
         "SEED": ("3", 3), "N_THREADS": ("1", 1), "OUTPUT_DIR": ('"written"', "written"),
     },
+    "audit_dataset": {
+        "DATA_DIR": ('Path("mine")', "mine"), "REAL_SOURCES": ('"photos"', "photos"),
+        "FAKE_SOURCES": ('("gan",)', "gan"), "N_SAMPLES": ("20", 20), "TEST_SHARE": ("0.4", 0.4),
+        "N_SPLITS": ("2", 2), "SVM_C": ("0.1", 0.1), "SEED": ("3", 3), "N_THREADS": ("1", 1), "STRICT": ("True",),
+        "OUTPUT_DIR": ('Path("written")', "written"),
+    },
     "compare_with_paper": {
         "RESULTS_DIR": ('Path("made")', "made"), "OUTPUT_DIR": ('"written"', "written"),
     },

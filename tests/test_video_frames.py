@@ -15,6 +15,7 @@ from deepfake_spectra.video_frames import (
     find_frames,
     first_identities,
     frame_splits,
+    independent_people,
     load_frames,
     manipulation,
     protocol_sides,
@@ -110,6 +111,20 @@ def test_groups_of_people_that_share_no_video_are_tested_on_once_each(n_pairs, n
         tested = set().union(*(dataset.identities[row] for row in np.flatnonzero(may_test)))
         assert np.array_equal(may_train, ~may_test) and len(tested) == 2 and np.count_nonzero(may_test) == 8
     assert np.sum([may_test for _, may_test in parts], axis=0).tolist() == [1] * len(dataset)
+
+
+def test_an_interval_by_identity_is_over_people_who_share_no_video():
+    dataset = make_frames(pairs_of_people(3), n_frames=2)
+    people = independent_people(dataset, "by_identity")
+    for row, shown in enumerate(dataset.identities):
+        assert people[row] == int(min(shown)) // 2  # 000 and 001 are one pair, and so on
+    assert independent_people(dataset, "by_video") is None and independent_people(dataset, "random") is None
+
+
+def test_where_everybody_is_linked_to_everybody_an_interval_is_over_the_persons_whose_videos_they_were():
+    videos = [f"fake/Deepfakes_c23/{number:03}_{(number + 1) % 4:03}.mp4" for number in range(4)]
+    dataset = make_frames([*videos, "real/youtube_c23/000.mp4"], n_frames=1)
+    assert independent_people(dataset, "by_identity").tolist() == ["000", "001", "002", "003", "000"]
 
 
 @pytest.mark.parametrize(
