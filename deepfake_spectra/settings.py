@@ -40,7 +40,6 @@ ALLOWED_VALUES = {  # of those constants that a script has; upper ends lie well 
     "TEST_SHARE": ("above 0 and below 1", lambda share: 0 < share < 1),
     "SAMPLE_SIZES": ("at least one number above 0", lambda sizes: sizes and min(sizes) > 0),
     "N_SPLITS": _from_to(1, 1000),
-    "N_SAMPLES": _from_to(1, 1000000),
     "SVM_C": _from_to(1e-6, 1000000),
     "SVM_GAMMA": _from_to(1e-6, 1000000),
     "RBF_C": _from_to(1e-6, 1000000),

@@ -141,7 +141,7 @@ def test_one_source_of_each_class_leaves_the_transfer_out(compare, tmp_path, dra
         (("--n-splits", 1), 2, "N_SPLITS of at least 2"),
         (("--both-altered", "jpeg 0"), 2, "unknown alteration 'jpeg 0'"),
         (("--n-samples", 8), 1, "splits train on 6, need 10 to tune by; raise N_SAMPLES"),
-        (("--n-samples", 0), 2, "N_SAMPLES is 0: expected 1 to"),
+        (("--n-samples", 0), 2, "N_SAMPLES is 0: expected 4 to"),
         (("--fake-sources", "gone"), 2, "no source 'gone' there"),
     ],
 )
