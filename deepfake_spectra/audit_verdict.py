@@ -72,13 +72,14 @@ def _of_spectra(rows):
     for row in filter(is_told, rows_of(rows, "null")):
         yield Finding(True, f"{row['condition']}: told from itself with {percent_text(row)} %; the splits leak")
     for row in filter(is_told, rows_of(rows, "cause")):
-        yield Finding(False, f"{row['condition']}: told apart with {percent_text(row)} %, and nothing is fake")
+        yield Finding(False, f"{row['condition']}: told apart with {percent_text(row)} %; nothing there is fake")
     for table, is_bad in (("reals", True), ("fakes", False)):  # generators may differ; photographs should not
-        told = list(filter(is_told, rows_of(rows, table)))
-        if told:
+        pairs = rows_of(rows, table)
+        if told := list(filter(is_told, pairs)):
             most = max(told, key=lambda row: row["mean"])
-            number = f"{len(told)} of {len(rows_of(rows, table))} pairs of {table[:-1]} sources"
-            yield Finding(is_bad, f"{number} told apart as well, most {most['condition']}: {percent_text(most)} %")
+            others = f"; {len(told)} of {len(pairs)} such pairs are" if len(pairs) > 1 else ""
+            apart = f"told apart as well, with {percent_text(most)} %"
+            yield Finding(is_bad, f"{most['condition']}, both {table[:-1]}: {apart}{others}")
     if not rows_of(rows, "reals"):
         yield Finding(False, "one real source: what is found may be the source, and nothing here can tell")
 
