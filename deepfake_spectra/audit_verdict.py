@@ -67,8 +67,8 @@ def _of_traits(rows):
 def _of_spectra(rows):
     """Yield what the spectrum tells apart, and what it must not."""
     *_, spectrum = (row for row in rows_of(rows, "classes") if row["classifier"] == "svm_linear")
-    left = f"the spectrum tells the classes apart with {percent_text(spectrum)} %, {spectrum['condition']}"
-    yield Finding(not is_told(spectrum), left if is_told(spectrum) else f"nothing is left: {left}")
+    tells = "tells the classes apart with" if is_told(spectrum) else "is not shown to tell the classes apart:"
+    yield Finding(not is_told(spectrum), f"the spectrum {tells} {percent_text(spectrum)} %, {spectrum['condition']}")
     for row in filter(is_told, rows_of(rows, "null")):
         yield Finding(True, f"{row['condition']}: told from itself with {percent_text(row)} %; the splits leak")
     for row in filter(is_told, rows_of(rows, "cause")):
