@@ -50,7 +50,7 @@ def test_clean_numbers_give_a_clean_verdict():
     [
         (row("trait", "coding", 1.0, 0.9, "one_trait"), "headers alone 50.0 ± 1.0 (40–100) %; one trait alone: coding"),
         (row("trait", "earlier JPEG", 0.7, 0.6, "one_trait"), "one trait alone: earlier JPEG 70.0"),
-        (row("classes", "all images: jpeg 75", 0.55, 0.45), "the spectrum is not shown to tell the classes apart: 55.0"),
+        (row("classes", "all images: jpeg 75", 0.55, 0.45), "the spectrum is not shown to tell the classes apart: 55"),
         (row("null", "c", 0.8, 0.7), "c: told from itself with 80"),
         (row("reals", "a against c", 0.78, 0.7), "a against c, both real: told apart as well, with 78"),
     ],
