@@ -76,7 +76,7 @@ SCOPES = ("across classes", "across sources", "within a source")  # of pairs, by
 PANELS = {
     "classes": "Reals against fakes", "trait": "Reals against fakes, by one trait alone (decision tree)",
     "null": "One source against itself, halves at random",
-    "cause": "One source against itself, every second image saved as the other class is",
+    "cause": "Every second image of a source saved as the other class is",
     "reals": "Two real sources", "fakes": "Two fake sources",
 }  # fmt: skip
 
@@ -189,16 +189,16 @@ def score_rows(images, records, sources, groups, n_samples, settings):
     drawn = {path: records[path] for path in dataset.paths}
     traits = trait_array(list(drawn.values()))
     rows = scored(dataset, "classes", "as they are")
-    rows += scored(dataset, "classes", "as they are", tree, header_columns(traits[list(HEADER_TRAITS)]))
-    for name in traits.dtype.names:
-        if len(np.unique(traits[name])) > 1:
-            rows += scored(dataset, "trait", name, small_tree, header_columns(traits[[name]]))
-
     alike = dataset
     if steps := one_size_and_quality(drawn, sources):
         feature = replace(dataset.feature, alteration=steps)
         alike = checked_altered(dataset, draw_spectra(images, feature, n_samples, groups, settings))
         rows += scored(alike, "classes", f"all images: {steps}")
+    rows += scored(dataset, "classes", "as they are", tree, header_columns(traits[list(HEADER_TRAITS)]))
+    for name in traits.dtype.names:
+        if len(np.unique(traits[name])) > 1:
+            rows += scored(dataset, "trait", name, small_tree, header_columns(traits[[name]]))
+
     for label, table in ((REAL, "reals"), (FAKE, "fakes")):
         for first, second in combinations(dataset.sources_of(label), 2):
             rows += scored(one_against_other(alike, first, second), table, f"{first} against {second}")
@@ -213,7 +213,7 @@ def score_rows(images, records, sources, groups, n_samples, settings):
             of_source = images._replace(labels_of_sources={source: label})
             altered = draw_spectra(of_source, replace(dataset.feature, alteration=steps), n_images, groups, settings)
             halves = half_altered(own, checked_altered(own, altered))
-            rows += scored(halves, "cause", f"{source}, every second image: {steps}")
+            rows += scored(halves, "cause", f"{source} against itself, {steps}")
     return rows
 
 

@@ -67,18 +67,19 @@ def _of_traits(rows):
 def _of_spectra(rows):
     """Yield what the spectrum tells apart, and what it must not."""
     *_, spectrum = (row for row in rows_of(rows, "classes") if row["classifier"] == "svm_linear")
-    left = f"the spectrum tells the classes apart with {percent_text(spectrum)} %, {spectrum['condition']}"
-    yield Finding(not is_told(spectrum), left if is_told(spectrum) else f"nothing is left: {left}")
+    tells = "tells the classes apart with" if is_told(spectrum) else "is not shown to tell the classes apart:"
+    yield Finding(not is_told(spectrum), f"the spectrum {tells} {percent_text(spectrum)} %, {spectrum['condition']}")
     for row in filter(is_told, rows_of(rows, "null")):
         yield Finding(True, f"{row['condition']}: told from itself with {percent_text(row)} %; the splits leak")
     for row in filter(is_told, rows_of(rows, "cause")):
-        yield Finding(False, f"{row['condition']}: told apart with {percent_text(row)} %, and nothing is fake")
+        yield Finding(False, f"{row['condition']}: told apart with {percent_text(row)} %; nothing there is fake")
     for table, is_bad in (("reals", True), ("fakes", False)):  # generators may differ; photographs should not
-        told = list(filter(is_told, rows_of(rows, table)))
-        if told:
+        pairs = rows_of(rows, table)
+        if told := list(filter(is_told, pairs)):
             most = max(told, key=lambda row: row["mean"])
-            number = f"{len(told)} of {len(rows_of(rows, table))} pairs of {table[:-1]} sources"
-            yield Finding(is_bad, f"{number} told apart as well, most {most['condition']}: {percent_text(most)} %")
+            others = f"; {len(told)} of {len(pairs)} such pairs are" if len(pairs) > 1 else ""
+            apart = f"told apart as well, with {percent_text(most)} %"
+            yield Finding(is_bad, f"{most['condition']}, both {table[:-1]}: {apart}{others}")
     if not rows_of(rows, "reals"):
         yield Finding(False, "one real source: what is found may be the source, and nothing here can tell")
 

@@ -50,9 +50,9 @@ def test_clean_numbers_give_a_clean_verdict():
     [
         (row("trait", "coding", 1.0, 0.9, "one_trait"), "headers alone 50.0 ± 1.0 (40–100) %; one trait alone: coding"),
         (row("trait", "earlier JPEG", 0.7, 0.6, "one_trait"), "one trait alone: earlier JPEG 70.0"),
-        (row("classes", "all images: jpeg 75", 0.55, 0.45), "nothing is left: the spectrum tells"),
+        (row("classes", "all images: jpeg 75", 0.55, 0.45), "the spectrum is not shown to tell the classes apart: 55"),
         (row("null", "c", 0.8, 0.7), "c: told from itself with 80"),
-        (row("reals", "a against c", 0.78, 0.7), "1 of 2 pairs of real sources told apart as well, most a against c"),
+        (row("reals", "a against c", 0.78, 0.7), "a against c, both real: told apart as well, with 78"),
     ],
 )  # fmt: skip
 def test_each_of_these_makes_the_verdict_bad(found, sentence):
@@ -64,8 +64,8 @@ def test_each_of_these_makes_the_verdict_bad(found, sentence):
     "found, sentence",
     [
         (row("trait", "brightness", 0.7, 0.6, "one_trait"), "one number of the pictures tells the classes apart"),
-        (row("cause", "a, every second image: jpeg 75", 0.98, 0.9), "told apart with 98.0"),
-        (row("fakes", "c against d", 0.98, 0.9), "1 of 1 pairs of fake sources told apart"),
+        (row("cause", "a against itself, jpeg 75", 0.98, 0.9), "told apart with 98.0"),
+        (row("fakes", "c against d", 0.98, 0.9), "c against d, both fake: told apart as well"),
         (row("classes", "all images: jpeg 75", 0.8, 0.7), "with 80.0 ± 1.0 (70–100) %, all images: jpeg 75"),
     ],
 )  # fmt: skip
