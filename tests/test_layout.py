@@ -15,8 +15,8 @@ ORDER = (  # of the modules, from the ground up: each imports only what stands a
     "settings", "duplicates", "dataset", "image_checks", "image_files", "alterations", "measurement", "spectrum_cache",
     "sample.generators", "sample.build", "sample.show", "image_spectra", "published_features", "face_crops",
     "video_files", "crop_index", "video_crops", "splits", "video_frames", "controls", "metrics", "classification",
-    "video_votes", "results", "claims", "plots", "plane_plots", "result_plots", "detector", "detector_file",
-    "judgement", "sample.train",
+    "video_votes", "copies", "results", "claims", "plots", "plane_plots", "result_plots", "answers", "detector",
+    "detector_file", "judge_card", "judgement", "sample.train",
 )  # fmt: skip
 MODULES = {  # name: path
     ".".join(path.relative_to(REPOSITORY / "deepfake_spectra").with_suffix("").parts): path
