@@ -3,8 +3,8 @@
 Where reals and fakes have files of different quality, a detector learns the quality. Here every image is seen as saved
 again at several qualities and sizes, the same for all, and each source is held out in turn: a detector is trained on
 the others, with its limits set on sources held out among those, and asked about the images of the source that is held
-out, as they are and altered. It answers "real", "fake" or "unsure" (docs/detector.md). On 900 images that are most
-likely those of Faces-HQ it answers TODO.
+out, as they are and altered. It answers "real", "fake" or "unsure" (docs/detector.md). Of 1,060 images of eight
+sources, each in five states, 16.6 % are answered, and 69 % (67-72) of the answers are right: not of use.
 
     python train_resaved.py                      # data/faces_hq if it is there, else the built-in sample
     python train_resaved.py --data-dir DIR --real-sources A B --fake-sources C D
@@ -204,11 +204,11 @@ def use(said_of, labels_of_sources):
             "two sources of a class: when one is held out, the other sets no limit, and no answer can be wrong; to "
             "tell whether such a judge is of use, name three sources of each class"
         ]
-    said = Said.joined(list(together(said_of).values()))
+    said = Said.joined([said for state, said in together(said_of).items() if state != STABLE])
     counts = said.counts()
     is_shown = counts.n_answers and wilson_interval(counts.share_right, min(counts.n_answers, said.n_groups))[0] >= GOAL
     return [
-        f"of all sources and states {100 * counts.share_answered:.1f} % were answered, of the answers were right: "
+        f"of all sources and states {100 * counts.share_answered:.1f} % were answered; right, of the answers: "
         f"{right_text(said)}; "
         + (
             f"on these sources the goal of {100 * GOAL:.0f} % is reached"

@@ -17,6 +17,7 @@ from pictures import by_opencv, by_pillow, colour_picture, picture, write_source
 from video_clips import ffmpeg, stairs, write_clip
 
 from deepfake_spectra import plots
+from deepfake_spectra.alterations import alter
 from deepfake_spectra.answers import UNSURE
 from deepfake_spectra.dataset import CLASS_NAMES, FAKE, IMAGES, REAL, Feature, ImageFolder
 from deepfake_spectra.detector import FakeDetector
@@ -478,6 +479,7 @@ def test_verdicts_and_figures_of_an_earlier_run_are_replaced_and_nobody_elses(de
         ("x.png --no-such-flag", "--no-such-flag"),
         ("x.png --experiment mnist", "mnist"),
         ("x.png --frames-per-video 0", "FRAMES_PER_VIDEO is 0"),
+        ("x.png --false-alarm-rate 0.6", "FALSE_ALARM_RATE is 0.6"),
         ("x.png --face-margin nan", "FACE_MARGIN is nan"),
         ("x.png --judge nowhere", "nowhere: no such file"),
         ("x.png --judge folder", "folder: found no judge there"),
@@ -579,3 +581,79 @@ def test_an_image_of_a_kind_that_is_not_read_is_named_in_its_folder_and_alone(tm
     in_folder, alone = list_files([tmp_path]), list_files([tmp_path / "a.jxl", tmp_path / "b.dng"])
     assert in_folder == alone
     assert [file.error.partition(",")[0] for file in alone] == ["JXL: expected JPEG", "DNG: expected JPEG"]
+
+
+def test_an_answer_that_a_copy_flips_is_none_and_the_copy_is_named(detect, trained, tmp_path):
+    (tmp_path / "x.png").write_bytes(by_opencv(picture(300, blur=1.1)))
+    words = (tmp_path / "x.png", trained / "images/real/000.png", "--csv", tmp_path / "x.csv", "--json")
+    done = detect(*words, tmp_path / "x.json", "--stability")
+    row = read_csv(tmp_path / "x.csv")[str(tmp_path / "x.png")]
+    detector = read_judge(trained / "judge").detector(n_threads=1)
+    gray, scores = picture(300, blur=1.1), {}
+    for name, steps in {
+        "JPEG 90": "jpeg 90", "JPEG 75": "jpeg 75", "JPEG 60": "jpeg 60", "scaled by 0.75": "resize 48x36",
+        "scaled by 0.5": "resize 32x24", "8 pixels cut off": "crop 48x32",
+    }.items():  # fmt: skip
+        scores[name] = detector.score(detector.spectrum(alter(gray, steps)))
+    own = detector.score(detector.spectrum(gray))
+    flipped = [name for name, score in scores.items() if (score >= 0.5) != (own >= 0.5)]
+    assert flipped and row["flipped_by"] == "; ".join(flipped)
+    assert (row["verdict"], row["reasons"]) == ("unsure", "copies")
+    assert float(row["lowest_copy"]) == min(own, *scores.values())
+    assert float(row["highest_copy"]) == max(own, *scores.values())
+    said = [line for line in done.out.splitlines() if str(tmp_path / "x.png") in line]
+    assert len(said) == 1 and f"flipped by {', '.join(flipped)}" in said[0]
+    in_json = json.loads((tmp_path / "x.json").read_text())["files"][0]
+    assert in_json["flipped_by"] == flipped and in_json["reasons"] == ["copies"]
+    assert detect(tmp_path / "x.png").out.splitlines()[-1].startswith("real ")  # nobody asked the copies
+
+
+def test_an_image_too_small_for_a_copy_is_asked_about_in_the_others(detect, tmp_path):
+    for name, shape in (("tiny.png", (9, 9)), ("narrow.png", (12, 64))):
+        (tmp_path / name).write_bytes(by_opencv(picture(0, shape)))
+    done = detect(tmp_path / "tiny.png", tmp_path / "narrow.png", "--stability", "--csv", tmp_path / "x.csv")
+    assert all(row["lowest_copy"] and row["verdict"] == "unsure" for row in read_csv(tmp_path / "x.csv").values())
+    assert done.out.count("copies: ") == 2
+
+
+def test_crops_of_a_video_are_copied_too_and_their_mean_is_what_flips(detect, clips, tmp_path):
+    flags = ("--judge", clips / "judge", "--face-detector", "centre", "--csv", tmp_path / "x.csv", "--stability")
+    detect(*flags, clips / "unseen/real/0.mp4", "--frames-per-video", 2)
+    [row] = read_csv(tmp_path / "x.csv").values()
+    assert float(row["lowest_copy"]) <= float(row["score"]) <= float(row["highest_copy"])
+
+
+def test_the_judge_describes_itself_without_any_file(detect, trained):
+    lines = detect("--describe").out.splitlines()
+    assert [line.split(":")[0] for line in lines[:6]] == [
+        "judge",
+        "trained",
+        "any size",
+        "score",
+        "answers",
+        "held out",
+    ]
+    assert "each of images/fake, images/real, others/fake, others/real as a whole" in lines[5]
+    table = {line.split("|")[1].strip(): line.split("|")[2:-1] for line in lines if line.startswith("| ")}
+    detector = read_judge(trained / "judge").detector(n_threads=1)
+    answers = np.array(detector.held_out_answers())
+    for name in ("images/real", "others/fake"):
+        label = name.split("/")[1]
+        said = answers[detector.dataset.sources == name]
+        right, unsure = np.count_nonzero(said == label), np.count_nonzero(said == UNSURE)
+        counts = [int(cell) for cell in table[f"{label}: {name}"][:3]]
+        assert counts == [right, len(said) - right - unsure, unsure] and right > 0
+    assert [sum(int(cell) for cell in table[name][:3]) for name in ("PNG, 64x48", "all")] == [48, 48]
+    assert any(line.startswith("Cllr: 0.") for line in lines) and lines[-1].startswith("not for: ")
+
+
+def test_the_false_alarm_rate_moves_the_limit_and_the_rate_reached_is_said(detect, trained):
+    limits = []
+    for rate in (0, 0.5):
+        said = detect("--describe", "--false-alarm-rate", rate).out.splitlines()[4]
+        assert (
+            said.startswith("answers: fake above ") and "% (" in said and "when that was held out; real below" in said
+        )
+        limits.append(read_judge(trained / "judge").detector(0, 1, rate).limits.fake_above)
+        assert f"fake above {max(0.5, limits[-1]):.3f}" in said
+    assert limits[0] > limits[1]

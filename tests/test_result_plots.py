@@ -6,7 +6,14 @@ from figures import legend_of, lines_of, looks, panel
 
 from deepfake_spectra.dataset import FAKE, REAL
 from deepfake_spectra.plots import COLOURS, save_figure
-from deepfake_spectra.result_plots import claims_figure, control_figure, protocols_figure, scores_figure, sizes_figure
+from deepfake_spectra.result_plots import (
+    claims_figure,
+    control_figure,
+    coverage_figure,
+    protocols_figure,
+    scores_figure,
+    sizes_figure,
+)
 from deepfake_spectra.results import paper_rows
 
 CONTROL_PANELS = {"control": "Fakes against fakes", "alike": "Both altered alike"}
@@ -263,3 +270,18 @@ def test_each_number_of_a_claim_stands_at_its_value_and_at_the_height_of_its_cla
     texts = [text.get_text() for text in ax.get_yticklabels()]
     assert texts == ["one\ncropped alike", "two\n", "three\nby identity"]
     assert ax.get_xlim()[0] < 20 and ax.get_xlim()[1] > 100  # nothing is cut off
+
+
+# --- answers
+
+
+def test_the_risk_of_each_state_is_drawn_over_its_coverage_and_the_rule_as_a_point(draw):
+    curves = {"as they are": (np.array([0.5, 1]), np.array([0, 0.25])), "jpeg 75": (np.array([1.0]), np.array([0.5]))}
+    figure = draw(coverage_figure, curves, {"as they are": (0.5, 0.0)}, 0.05, "title")
+    [ax] = figure.axes
+    drawn = {line.get_label(): line.get_xydata().tolist() for line in ax.lines}
+    assert drawn["as they are"] == [[50, 0], [100, 25]] and drawn["jpeg 75"] == [[100, 50]]
+    points = [line.get_xydata().tolist() for line in ax.lines if line.get_marker() not in ("None", "")]
+    assert [[50, 0]] in points and len(points) == 2  # and the one in the legend
+    assert list(ax.lines[0].get_ydata()) == pytest.approx([5, 5])
+    assert {"as they are", "jpeg 75"} <= {text.get_text() for text in figure.legends[0].get_texts()}
