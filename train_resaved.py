@@ -33,7 +33,7 @@ from deepfake_spectra.detector_file import save_run
 from deepfake_spectra.errors import UsageError
 from deepfake_spectra.files import printable
 from deepfake_spectra.image_spectra import find_images, label_sources, load_spectra
-from deepfake_spectra.metrics import wilson_interval
+from deepfake_spectra.metrics import Prediction, wilson_interval
 from deepfake_spectra.results import check_results, markdown_table, write_results
 from deepfake_spectra.splits import held_out_rows
 
@@ -115,6 +115,7 @@ class Said(NamedTuple):
     answers: np.ndarray
     labels: np.ndarray
     groups: np.ndarray
+    paths: np.ndarray
 
     @property
     def n_groups(self):
@@ -138,7 +139,7 @@ def said_by(detector, tested):
         detector.answer(score, detector.warnings(spectrum, header))[0]
         for score, spectrum, header in zip(scores, tested.spectra, altered_headers(tested))
     ]
-    return Said(scores, np.array(answers), tested.labels, tested.groups)
+    return Said(scores, np.array(answers), tested.labels, tested.groups, np.array(tested.paths))
 
 
 def stable(said):
@@ -166,6 +167,9 @@ def answer_rows(said, condition, sources):
         low, high = wilson_interval(value, min(n, said.n_groups)) if n else (None, None)
         mean = float(value) if np.isfinite(value) else None
         rows.append(keys | {"metric": metric, "mean": mean, "low": low, "high": high})
+    if len(sources) == 1:  # the others repeat what was said of these
+        sides = np.where(said.scores >= 0.5, FAKE, REAL)
+        rows[0]["predictions"] = [Prediction(said.paths, said.labels, sides, said.scores)]
     return rows
 
 

@@ -1,5 +1,7 @@
 """The script as a user runs it: every source held out in turn, answers counted, a judge to be asked."""
 
+import csv
+import gzip
 import json
 
 import pytest
@@ -50,6 +52,10 @@ def test_sources_that_are_easily_told_apart_are_answered_rightly_without_having_
     assert right["mean"] == 1 and right["low"] > 0.9
     assert rows["+".join(names), "jpeg 75", "log_likelihood_ratio_cost"]["mean"] < 0.5
     assert "| real_0 " in said and " / 0 / " in said
+    with gzip.open(tmp_path / "resaved_scores.csv.gz", "rt", encoding="utf-8") as file:
+        scores = list(csv.DictReader(file))
+    assert len(scores) == 6 * 12 * len(states) and len({row["path"] for row in scores}) == 72
+    assert {row["predicted"] for row in scores if float(row["score"]) >= 0.5} == {"fake"}
 
 
 def test_fakes_of_a_source_that_looks_real_are_wrong_answers_and_the_judge_not_to_be_acted_on(train, sources, tmp_path):
