@@ -47,7 +47,7 @@ def limits_text(detector: FakeDetector) -> str:
     said = {REAL: f"fake above {high:.3f}", FAKE: f"real below {low:.3f}"}
     for label, name in enumerate(CLASS_NAMES):
         if len(detector.dataset.sources_of(label)) > 1:
-            said[label] += f", as {_most_beyond(detector, label, beyond[label])}"
+            said[label] += f", where {_most_beyond(detector, label, beyond[label])} lie"
         else:
             said[label] = f"never {CLASS_NAMES[1 - label]}, since a second {name} source is needed to set a limit"
     return f"answers: {said[REAL]}; {said[FAKE]}; else unsure"
@@ -74,13 +74,13 @@ def card(detector: FakeDetector) -> str:
 
 
 def _most_beyond(detector, label, beyond):
-    """Return "3.3 % (1-17; n 30) of the real images of ffhq" for the source of which most lie beyond a limit."""
+    """Return "3.3 % (1-17; n 30) of the held-out real images of ffhq" for the source of which most are beyond."""
     dataset = detector.dataset
     own = {name: (dataset.sources == name) & (dataset.labels == label) for name in dataset.sources_of(label)}
     worst = max(own, key=lambda name: beyond[own[name]].mean())
     n_beyond, n = np.count_nonzero(beyond & own[worst]), np.count_nonzero(own[worst])
     share = share_text(n_beyond, n, _n_independent(dataset, own[worst]))
-    return f"{share} of the {CLASS_NAMES[label]} images of {printable(worst)} when that was held out"
+    return f"{share} of the held-out {CLASS_NAMES[label]} images of {printable(worst)}"
 
 
 def _parts(dataset) -> Iterator[tuple[str, np.ndarray]]:

@@ -119,10 +119,10 @@ def judge(
 
 def _unsure_text(score, limits):
     """Return why a score is no answer."""
-    name, how, limit = ("real", "high", limits.fake_above) if score >= 0.5 else ("fake", "low", 1 - limits.real_below)
-    if limit == 1:
-        return f"only one {name} source in training"
-    return f"held-out {name} images score as {how}"
+    name, how, is_set = (
+        ("real", "high", limits.fake_above < 1) if score >= 0.5 else ("fake", "low", limits.real_below > 0)
+    )
+    return f"held-out {name} images score as {how}" if is_set else f"only one {name} source in training"
 
 
 def _survival(score, scores_of_copies):

@@ -651,9 +651,7 @@ def test_the_false_alarm_rate_moves_the_limit_and_the_rate_reached_is_said(detec
     limits = []
     for rate in (0, 0.5):
         said = detect("--describe", "--false-alarm-rate", rate).out.splitlines()[4]
-        assert (
-            said.startswith("answers: fake above ") and "% (" in said and "when that was held out; real below" in said
-        )
+        assert said.startswith("answers: fake above ") and "% (" in said and "lie; real below" in said
         limits.append(read_judge(trained / "judge").detector(0, 1, rate).limits.fake_above)
         assert f"fake above {max(0.5, limits[-1]):.3f}" in said
     assert limits[0] > limits[1]
