@@ -22,6 +22,7 @@ from deepfake_spectra.measurement import feature_of
 from deepfake_spectra.packages import joblib
 
 MOST_FOLDS = 5
+MOST_PARTS = 10  # of the sources of a class, to be left out in turn
 RANGE_QUANTILE = 0.99  # of the training images lie less outside the others' range than where a warning begins
 MANY_SIZES = 20  # different ones in training: from here on they vary freely, and what lies between them is known, too
 MOST_STEPS = 4e8  # of a fit, times its rows: about two seconds; 900 faces of one JPEG quality take 1.2e8
@@ -303,22 +304,24 @@ def _held_out_folds(labels, groups, seed):
 def _source_splits(labels, sources, groups, folds):
     """Return splits (train rows, test rows) that test each row once, and the sources that they leave out as a whole.
 
-    A source is left out where its class has another. Its groups are then nowhere in training, either: where they stand
-    in other sources, too, that takes the folds. The rows of a class's only source are held out by the folds alone.
+    A source is left out where its class has another; of very many, several at a time. Its groups are then nowhere in
+    training, either: where they stand in other sources, too, that takes the folds. The rows of a class's only source
+    are held out by the folds alone.
     """
-    splits, left_out = [], []
-    for source in np.unique(sources):
-        own = sources == source
-        is_only = not np.any(labels[~own] == labels[own][0])
-        is_apart = not np.isin(groups[own], groups[~own]).any()
-        everything = np.arange(len(labels))
-        for train, test in [(everything, everything)] if is_apart and not is_only else folds:
-            others = train if is_only else train[~own[train]]
-            if own[test].any():
-                splits.append((others if len(np.unique(labels[others])) == 2 else train, test[own[test]]))
-        if not is_only:
-            left_out.append(str(source))
-    return splits, left_out
+    splits, left_out, everything = [], [], np.arange(len(labels))
+    for label in (REAL, FAKE):
+        names = np.unique(sources[labels == label])
+        for part in [names[start::MOST_PARTS] for start in range(min(len(names), MOST_PARTS))]:
+            of_part = np.isin(sources, part)
+            tested = of_part & (labels == label)
+            leaves_both = len(np.unique(labels[~of_part])) == 2
+            is_apart = not np.isin(groups[of_part], groups[~of_part]).any()
+            for train, test in [(everything, everything)] if is_apart and leaves_both else folds:
+                others = train[~of_part[train]]
+                if tested[test].any():
+                    splits.append((others if len(np.unique(labels[others])) == 2 else train, test[tested[test]]))
+            left_out += map(str, part if leaves_both else ())
+    return splits, sorted(left_out)
 
 
 def _training_range(spectra, groups):

@@ -9,7 +9,7 @@ import numpy as np
 
 from deepfake_spectra.answers import Counts, count_answers, log_likelihood_ratio_cost, share_text
 from deepfake_spectra.dataset import BUILT_IN_SAMPLE, CLASS_NAMES, FAKE, REAL
-from deepfake_spectra.detector import FakeDetector
+from deepfake_spectra.detector import MANY_SIZES, FakeDetector
 from deepfake_spectra.files import printable
 from deepfake_spectra.results import markdown_table
 
@@ -43,11 +43,11 @@ def training_text(detector: FakeDetector) -> str:
 def limits_text(detector: FakeDetector) -> str:
     """Return where answers begin, and how many of the held-out images lie beyond, on one line."""
     low, high = min(0.5, detector.limits.real_below), max(0.5, detector.limits.fake_above)
-    beyond = {REAL: detector.held_out_scores > high, FAKE: detector.held_out_scores < low}
+    answers = np.array([detector.limits.answer(score) for score in detector.held_out_scores])
     said = {REAL: f"fake above {high:.3f}", FAKE: f"real below {low:.3f}"}
     for label, name in enumerate(CLASS_NAMES):
         if len(detector.dataset.sources_of(label)) > 1:
-            said[label] += f", where {_most_beyond(detector, label, beyond[label])} lie"
+            said[label] += f", where {_most_beyond(detector, label, answers == CLASS_NAMES[1 - label])} lie"
         else:
             said[label] = f"never {CLASS_NAMES[1 - label]}, since a second {name} source is needed to set a limit"
     return f"answers: {said[REAL]}; {said[FAKE]}; else unsure"
@@ -89,7 +89,8 @@ def _parts(dataset) -> Iterator[tuple[str, np.ndarray]]:
         for name in dataset.sources_of(label):
             yield f"{CLASS_NAMES[label]}: {printable(name)}", dataset.sources == name
     kinds = np.array([_kind(header) for header in dataset.headers])
-    for kind in sorted(set(kinds[dataset.labels == REAL]) & set(kinds[dataset.labels == FAKE])):
+    of_both = set(kinds[dataset.labels == REAL]) & set(kinds[dataset.labels == FAKE])
+    for kind in sorted(of_both) if len(of_both) <= MANY_SIZES else ():
         yield kind, kinds == kind
     yield "all", np.ones(len(dataset), dtype=bool)
 

@@ -119,10 +119,9 @@ def judge(
 
 def _unsure_text(score, limits):
     """Return why a score is no answer."""
-    name, how, is_set = (
-        ("real", "high", limits.fake_above < 1) if score >= 0.5 else ("fake", "low", limits.real_below > 0)
-    )
-    return f"held-out {name} images score as {how}" if is_set else f"only one {name} source in training"
+    if score >= 0.5:
+        return "held-out real images score as high" if limits.fake_above < 1 else "only one real source in training"
+    return "held-out fake images score as low" if limits.real_below > 0 else "only one fake source in training"
 
 
 def _survival(score, scores_of_copies):

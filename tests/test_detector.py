@@ -236,6 +236,20 @@ def test_a_photograph_that_stands_in_every_source_is_in_none_of_those_trained_on
         assert not set(groups[train]) & set(groups[test]) and not set(sources[train]) & set(sources[test])
 
 
+def test_very_many_sources_take_no_more_fits_than_few():
+    labels, sources = np.arange(400) % 2, np.arange(400).astype(str)
+    splits, left_out = _source_splits(labels, sources, np.arange(400), _held_out_folds(labels, np.arange(400), 0))
+    assert len(splits) == 20 and len(left_out) == 400
+    assert sorted(np.concatenate([test for _, test in splits])) == list(range(400))
+
+
+def test_a_source_of_both_classes_is_in_none_of_those_trained_on_when_it_is_tested():
+    labels, sources = np.arange(60) % 2, np.repeat([*"abc"], 20)
+    splits, _ = _source_splits(labels, sources, np.arange(60), _held_out_folds(labels, np.arange(60), 0))
+    assert sorted(np.concatenate([test for _, test in splits])) == list(range(60))
+    assert all(set(sources[train]).isdisjoint(sources[test]) for train, test in splits)
+
+
 def two_sources_of_each(distance_of_last):
     """Return noise of sources a, b (real), c and d (fake), the latter as far from the reals as said."""
     dataset = noise(80, distance=6)
