@@ -33,7 +33,8 @@ from deepfake_spectra.detector_file import save_run
 from deepfake_spectra.errors import UsageError
 from deepfake_spectra.files import printable
 from deepfake_spectra.image_spectra import find_images, label_sources, load_spectra
-from deepfake_spectra.metrics import Prediction, wilson_interval
+from deepfake_spectra.intervals import wilson_interval
+from deepfake_spectra.metrics import Prediction
 from deepfake_spectra.results import check_results, markdown_table, write_results
 from deepfake_spectra.splits import held_out_rows
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from deepfake_spectra.dataset import CLASS_NAMES, FAKE, REAL
-from deepfake_spectra.metrics import wilson_interval
+from deepfake_spectra.intervals import wilson_interval
 
 UNSURE = "unsure"
 FALSE_ALARM_RATE = 0.05  # of held-out reals, how many may be called fake, unless the user says otherwise

@@ -40,6 +40,7 @@ ALLOWED_VALUES = {  # of those constants that a script has; upper ends lie well 
     "TEST_SHARE": ("above 0 and below 1", lambda share: 0 < share < 1),
     "SAMPLE_SIZES": ("at least one number above 0", lambda sizes: sizes and min(sizes) > 0),
     "N_SPLITS": _from_to(1, 1000),
+    "N_SAMPLES": _from_to(1, 1000000),
     "SVM_C": _from_to(1e-6, 1000000),
     "SVM_GAMMA": _from_to(1e-6, 1000000),
     "RBF_C": _from_to(1e-6, 1000000),
@@ -54,6 +55,7 @@ ALLOWED_VALUES = {  # of those constants that a script has; upper ends lie well 
     "SIDE": _from_to(9, 8192),
     "JPEG_QUALITY": _from_to(1, 100),
     "N_REPEATS": _from_to(1, 1000),
+    "N_DRAWS": _from_to(2, 1000000),
     "SEED": _from_to(0, 2**32 - 1),  # as scikit-learn has it
     "N_THREADS": ("1 to 1024, or -1 for one per core", lambda n_threads: n_threads == -1 or 1 <= n_threads <= 1024),
     "SEEDS": (
