@@ -102,18 +102,17 @@ def judge(
     except (UnreadableImage, NoCrops) as reason:
         return judgement._replace(error=str(reason))
     unlike, warnings, scores = (judged.pop(name) for name in ("unlike", "warnings", "copies"))
-    verdict, reasons = detector.answer(judged["score"], unlike)
+    said, reasons = detector.answer(judged["score"], unlike)
     if "score" in reasons:
         warnings.append(_unsure_text(judged["score"], detector.limits))
     if scores:
-        survived = _survival(judged["score"], scores)
-        judged |= survived
-        if survived["flipped_by"]:
-            verdict, reasons = UNSURE, (*reasons, "copies")
+        judged |= _survival(judged["score"], scores)
+        reasons += ("copies",) * bool(judged["flipped_by"])
     if kinds := list(_kind_warnings(file.kind, detector, face)):
-        verdict, reasons = UNSURE, (*reasons, "kind")
+        reasons += ("kind",)
     if detector.dataset.origin is BUILT_IN_SAMPLE:
         kinds.append("judged by the built-in sample")
+    verdict = UNSURE if reasons else said
     return judgement._replace(verdict=verdict, reasons=reasons, warnings=(*warnings, *kinds), **judged)
 
 
