@@ -3,7 +3,8 @@
     python detect_fakes.py photo.jpg holiday/ clip.mp4
     python detect_fakes.py --face --csv verdicts.csv --plot portrait.jpg
     python detect_fakes.py --judge plots/clips_c40 clip.mp4
-    python detect_fakes.py --judge from_a_colleague.safetensors holiday/
+    python detect_fakes.py --judge from_a_colleague.safetensors --stability holiday/
+    python detect_fakes.py --judge plots/resaved --describe
 
 The judge lies among the results of a train script, a file that can be given to others. By default it is the built-in
 sample's, made in ten seconds where its results are not there: it shows how this works, and every line says so. An image
@@ -11,10 +12,12 @@ is read and cropped as in the judge's experiment, its spectrum resampled, the im
 of some frames are judged.
 
 Prints who judges: which file, of when, made by which command. Then a line for each file: verdict, score (the
-probability of fake; calibrated as the first lines say), path, and in brackets in what the file is unlike the training
-images: such a verdict is not to be believed. --csv and --json write the same; --plot draws each spectrum over those of
-the training images into plots/detected/, with the frequencies that decided. Folders are searched recursively, hidden
-files passed over. Status 1 if some file could not be judged.
+probability of fake; calibrated as the first lines say), path, and in brackets what is to be known of it. The verdict is
+"unsure" where the file is unlike the training images (size, format, quality, spectrum), where its score is one that
+held-out images of the other class reach, too, and with --stability where copies of it, as they come about by sharing,
+fall on the other side. --csv and --json write the same; --plot draws each spectrum over those of the training images
+into plots/detected/, with the frequencies that decided. --describe prints what the judge's answers were worth on what
+it had not seen. Folders are searched recursively, hidden files passed over. Status 1 if some file could not be judged.
 """
 
 from deepfake_spectra.settings import read_settings, run, settings_record  # isort: skip; hears Ctrl-C
@@ -29,6 +32,7 @@ from typing import get_args
 import numpy as np
 from tqdm import tqdm
 
+from deepfake_spectra.answers import UNSURE
 from deepfake_spectra.console import signed
 from deepfake_spectra.dataset import BUILT_IN_SAMPLE, CLASS_NAMES, FAKE, REAL, Feature
 from deepfake_spectra.detector_file import Experiment, judge_file, new_judge, read_judge
@@ -46,6 +50,8 @@ from deepfake_spectra.files import (
     write_text,
 )
 from deepfake_spectra.image_spectra import load_spectra
+from deepfake_spectra.interrupts import held_back
+from deepfake_spectra.judge_card import card, limits_text, training_text
 from deepfake_spectra.judgement import Judgement, judge, list_files
 from deepfake_spectra.parallel import in_threads
 from deepfake_spectra.sample.build import sample_images
@@ -55,9 +61,12 @@ from deepfake_spectra.video_crops import CropOptions
 JUDGE: Path = Path("plots/built_in_sample")  # folder of a train script's results, or a judge's file
 EXPERIMENT: Experiment | None = None  # whose judge, where the folder holds several
 SEED: int = 0  # draws the folds of the calibration
+FALSE_ALARM_RATE: float = 0.05  # share of the held-out reals of any source that may be called fake
+DESCRIBE: bool = False  # print what the judge was made of, and what its answers were worth
 
 # images and videos
 FACE: bool = False  # cut the largest face out of images first
+STABILITY: bool = False  # ask copies of each, too: JPEG 90, 75, 60, three quarters and half the size, edges cut off
 FRAMES_PER_VIDEO: int = 20  # evenly over the video
 FACE_DETECTOR: Detector = "centerface"  # "centre": the middle of the image or frame, no detector
 FACE_MARGIN: float = 1.3  # side of the crop over the longer side of the face's box
@@ -106,45 +115,20 @@ def load_judge(path, n_threads):
     return new_judge("faces_hq", {"kernel": "linear", "C": 1.0}, dataset)
 
 
-def description(detector):
-    """Return what the judge was trained on, how an image comes to it, and what a score is, a line each."""
-    dataset = detector.dataset
-    is_sample = dataset.origin is BUILT_IN_SAMPLE
-    sample = " on the built-in sample, which shows how it works and knows no faces" if is_sample else ""
-    sources = ", ".join(f"{name} {n}" for name, n in dataset.counts().items())
-    crop = "the middle third of each face crop" if dataset.feature.crop == "centre_third" else "the whole image"
-    length = f"{dataset.feature.n_bins} values{', divided by the first' if dataset.feature.normalise else ''}"
-    classifier = ", ".join(f"{name} {value}" for name, value in detector.classifier.items())
-    stopped = "" if detector.has_converged else "; the fit was stopped before its end, a smaller C would help"
-    right = " and ".join(
-        f"{detector.n_right[label]} of {detector.n_held_out[label]} {CLASS_NAMES[label]}" for label in (REAL, FAKE)
-    )
-    return (
-        f"trained: {detector.experiment}{sample}: SVM ({classifier}) on {sources}{stopped}\n"
-        f"any size: the spectrum of {crop} (never resized) is resampled to {length}\n"
-        f"score: probability of fake, Platt scaling on decision values held out in {detector.n_folds} folds; there "
-        f"{right} images fall on the right side of 0.5"
-    )
-
-
-def judge_all(files, detector, settings):
-    """Judge the files, print and draw each as it comes, and return the judgements, less their spectra."""
+def judge_all(files, detector, settings, judgements):
+    """Judge the files, print and draw each as it comes, and append the judgements, less their spectra."""
     options = CropOptions(settings.frames_per_video, settings.face_detector, settings.face_margin)
     draw = figure_maker(detector) if settings.plot else None
-    judgements = []
-    judged = in_threads(lambda file: judge(file, detector, options, settings.face), files, settings.n_threads)
-    with closing(judged):
-        try:
-            for judgement in tqdm(judged, "judging", len(files), unit="file", disable=None, smoothing=0.05):
-                judgements.append(judgement._replace(spectrum=None))
-                tqdm.write(terminal_line(judgement, detector), sys.stderr if judgement.error else sys.stdout)
-                if draw and not judgement.error:
-                    draw(judgement, figure_path(judgement.path, settings))
-        except KeyboardInterrupt:
-            unwritten = " and ".join(display_path(path) for path in (settings.csv, settings.json) if path)
-            left = f", {unwritten} not written" if unwritten else ""
-            raise KeyboardInterrupt(f"{len(judgements)} of {len(files)} files judged{left}") from None
-    return judgements
+
+    def judged_file(file):
+        return judge(file, detector, options, settings.face, settings.stability)
+
+    with closing(in_threads(judged_file, files, settings.n_threads)) as judged:
+        for judgement in tqdm(judged, "judging", len(files), unit="file", disable=None, smoothing=0.05):
+            tqdm.write(terminal_line(judgement, detector), sys.stderr if judgement.error else sys.stdout)
+            if draw and not judgement.error:
+                draw(judgement, figure_path(judgement.path, settings))
+            judgements.append(judgement._replace(spectrum=None))
 
 
 def figure_path(path, settings):
@@ -162,7 +146,16 @@ def terminal_line(judgement, detector):
         vote = CLASS_NAMES[FAKE if share > 0.5 else REAL]
         with_face = f"{judgement.n_faces} of {judgement.n_frames} frames with a face"
         line += f"  vote: {vote}, {100 * share:.0f} % of crops fake, {with_face}"
+    if judgement.lowest_copy is not None:
+        line += f"  copies: {copies_text(judgement, detector)}"
     return f"{line}  [{'; '.join(judgement.warnings)}]" if judgement.warnings else line
+
+
+def copies_text(judgement, detector):
+    """Return the span of the scores of a file and its copies, and which of them are on the other side."""
+    low, high = map(detector.score_text, (judgement.lowest_copy, judgement.highest_copy))
+    flipped = ", ".join(judgement.flipped_by)
+    return f"{low} to {high}, {f'flipped by {flipped}' if flipped else 'none flips it'}"
 
 
 def figure_maker(detector):
@@ -219,14 +212,33 @@ def json_text(rows, judge, detector, judge_name, settings):
             "lowest_score": detector.lowest_score,
             "highest_score": detector.highest_score,
         },
+        "limits": detector.limits._asdict() | {"sources_left_out": detector.sources_left_out},
         "settings": settings_record(settings),
     }
     return json.dumps(head | {"files": rows}, indent=1, allow_nan=False) + "\n"
 
 
+def write_judgements(judgements, judge, detector, judge_path, settings):
+    """Write the tables that are asked for."""
+    judge_name = f"{display_path(judge_path) if judge_path else 'built-in sample'}, made {judge.made}"
+    rows = records(judgements, judge_name, settings)
+    if settings.csv:
+        lines = ([cell_text(value) for value in row.values()] for row in rows)
+        write_text(settings.csv, csv_text(COLUMNS, lines))
+    if settings.json:
+        write_text(settings.json, json_text(rows, judge, detector, judge_name, settings))
+
+
+def cell_text(value):
+    """Return a value for CSV: several texts as one."""
+    return "; ".join(value) if isinstance(value, tuple) else value
+
+
 def main():
-    settings = read_settings(__name__, positional=("paths", "images, videos, and folders of them"))
+    settings = read_settings(__name__, positional=("paths", "images, videos, and folders of them", "*"))
     sys.stdout.reconfigure(line_buffering=True)  # lines in order
+    if not (settings.paths or settings.describe):
+        raise UsageError("PATHS: name an image, a video or a folder; or ask with --describe what the judge is")
     files = list_files(settings.paths)
     judge_path = find_judge(settings.judge, settings.experiment)
     outputs = [(path, mark) for path, mark in ((settings.csv, CSV_MARK), (settings.json, JSON_MARK)) if path]
@@ -238,21 +250,26 @@ def main():
     judge = load_judge(judge_path, settings.n_threads)
     if settings.experiment not in (None, judge.experiment):
         raise UsageError(f"EXPERIMENT is {settings.experiment}, the judge named of {judge.experiment}: leave one out")
-    detector = judge.detector(settings.seed, settings.n_threads)
-    print(description(detector))
-    judgements = judge_all(files, detector, settings)
-    judge_name = f"{display_path(judge_path) if judge_path else 'built-in sample'}, made {judge.made}"
-    rows = records(judgements, judge_name, settings)
-    if settings.csv:
-        lines = ([*(row | {"warnings": "; ".join(row["warnings"])}).values()] for row in rows)
-        write_text(settings.csv, csv_text(COLUMNS, lines))
-    if settings.json:
-        write_text(settings.json, json_text(rows, judge, detector, judge_name, settings))
+    detector = judge.detector(settings.seed, settings.n_threads, settings.false_alarm_rate)
+    print(training_text(detector), limits_text(detector), sep="\n")
+    if settings.describe:
+        print(card(detector))
+    judgements = []
+    try:
+        judge_all(files, detector, settings, judgements)
+    except KeyboardInterrupt:
+        with held_back():
+            write_judgements(judgements, judge, detector, judge_path, settings)
+        written = " and ".join(display_path(path) for path in (settings.csv, settings.json) if path)
+        kept = f", which {written} {'hold' if ' and ' in written else 'holds'}" if written else ""
+        raise KeyboardInterrupt(f"{len(judgements)} of {len(files)} files judged{kept}") from None
+    write_judgements(judgements, judge, detector, judge_path, settings)
     if settings.plot:
         print(f"figures: {display_path(settings.output_dir)}")
     n_of = Counter(judgement.verdict for judgement in judgements)
     if len(judgements) > 1:
-        print(f"{n_of['fake']} fake, {n_of['real']} real" + (f", {n_of[None]} not judged" if n_of[None] else ""))
+        said = ", ".join(f"{n_of[verdict]} {verdict}" for verdict in ("fake", "real", UNSURE))
+        print(said + (f", {n_of[None]} not judged" if n_of[None] else ""))
     return 1 if n_of[None] else 0
 
 

@@ -3,6 +3,7 @@
     detector = FakeDetector(dataset, "faces_hq", {"kernel": "linear", "C": 1.0})
     detector.score(spectrum)                # probability of fake, as far as the held-out images can tell
     detector.warnings(spectrum, header)     # in what the image is unlike those that were trained on
+    detector.answer(score, warnings)        # "real", "fake" or "unsure", and why unsure
     detector.evidence(spectrum)             # what each bin contributed
 
 scikit-learn is loaded when a detector is made, so that `--help` of a script answers at once.
@@ -10,20 +11,24 @@ scikit-learn is loaded when a detector is made, so that `--help` of a script ans
 
 import warnings
 from collections import defaultdict
+from collections.abc import Iterable
 
 import numpy as np
 
+from deepfake_spectra.answers import FALSE_ALARM_RATE, UNSURE, answer_limits
 from deepfake_spectra.dataset import CLASS_NAMES, FAKE, REAL, SpectrumDataset
 from deepfake_spectra.errors import ExperimentError
 from deepfake_spectra.measurement import feature_of
 from deepfake_spectra.packages import joblib
 
 MOST_FOLDS = 5
+MOST_PARTS = 10  # of the sources of a class, to be left out in turn
 RANGE_QUANTILE = 0.99  # of the training images lie less outside the others' range than where a warning begins
 MANY_SIZES = 20  # different ones in training: from here on they vary freely, and what lies between them is known, too
 MOST_STEPS = 4e8  # of a fit, times its rows: about two seconds; 900 faces of one JPEG quality take 1.2e8
 LEAST_SCORE = 0.001  # three decimals are printed
 SAME_QUALITY = 2  # steps of JPEG quality, within which tables differ little
+OUTSIDE = ("size", "format", "jpeg_quality", "range")  # warnings of an image of which the detector can know nothing
 
 _PATH_STEPS = 32  # of the integral in `evidence`; it is exact to 1e-3 of the decision value then
 
@@ -43,6 +48,8 @@ class FakeDetector:
         Of the folds.
     n_threads : int
         Threads for the fits; -1: one per core.
+    false_alarm_rate : float
+        Of the limits.
 
     Attributes
     ----------
@@ -50,6 +57,12 @@ class FakeDetector:
         In which the decision values for the calibration (Platt's) were held out.
     n_right, n_held_out : dict of int to int
         {REAL: ..., FAKE: ...}: of the spectra held out, how many fell on the right side of probability 0.5.
+    held_out_scores : ndarray, (n,)
+        Of every row, by a fit that knew nothing of its source, as far as its class has another, nor of its group.
+    sources_left_out : list of str
+        The sources of which that is so; of the others, images were left out.
+    limits : answers.Limits
+        Which scores are answers, from these.
     has_converged : bool
         Whether the fit came to its end. One of inseparable classes may not in `MOST_STEPS`; it is left as it is then,
         and judged by `n_right` like any other: so every fit ends, and hears Ctrl-C, within seconds.
@@ -68,7 +81,15 @@ class FakeDetector:
         from reals to fakes.
     """
 
-    def __init__(self, dataset: SpectrumDataset, experiment: str, classifier: dict, seed: int = 0, n_threads: int = -1):
+    def __init__(
+        self,
+        dataset: SpectrumDataset,
+        experiment: str,
+        classifier: dict,
+        seed: int = 0,
+        n_threads: int = -1,
+        false_alarm_rate: float = FALSE_ALARM_RATE,
+    ):
         from sklearn.calibration import CalibratedClassifierCV
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.model_selection import cross_val_predict
@@ -78,13 +99,17 @@ class FakeDetector:
         self.dataset, self.experiment, self.classifier = dataset, experiment, classifier
         spectra, labels = dataset.spectra, dataset.labels
         folds = _held_out_folds(labels, dataset.kept_together, seed)
+        by_source, self.sources_left_out = _source_splits(labels, dataset.sources, dataset.kept_together, folds)
         most_steps = int(MOST_STEPS / len(labels))
         svc, weights = SVC(**classifier, max_iter=most_steps), compute_sample_weight("balanced", labels)
         with joblib.parallel_config("threading", n_jobs=n_threads), warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # `has_converged` says it
             calibrated = CalibratedClassifierCV(svc, cv=folds, ensemble=False).fit(spectra, labels, weights)
-            held_out = cross_val_predict(
-                svc, spectra, labels, cv=folds, method="decision_function", params={"sample_weight": weights}
+            held_out, of_new_sources = (
+                cross_val_predict(
+                    svc, spectra, labels, cv=splits, method="decision_function", params={"sample_weight": weights}
+                )
+                for splits in (folds, by_source)
             )
         [fitted] = calibrated.calibrated_classifiers_
         self._svc, [self._calibrator] = fitted.estimator, fitted.calibrators
@@ -101,6 +126,8 @@ class FakeDetector:
         n_real, n_fake = (len(np.unique(dataset.groups[labels == label])) for label in (REAL, FAKE))
         self.lowest_score = max(LEAST_SCORE, 1 / (n_real + 2))
         self.highest_score = min(1 - LEAST_SCORE, (n_fake + 1) / (n_fake + 2))
+        self.held_out_scores = self._scores(of_new_sources)
+        self.limits = answer_limits(self.held_out_scores, labels, dataset.sources, false_alarm_rate)
         self._middle = np.mean([spectra[labels == label].mean(axis=0) for label in (REAL, FAKE)], axis=0)
         self.low, self.high, self.most_outside = _training_range(spectra, dataset.kept_together)
         self._seen = _SeenHeaders(dataset)
@@ -121,9 +148,11 @@ class FakeDetector:
 
         It lies between `lowest_score` and `highest_score`.
         """
-        decision = self._svc.decision_function(spectrum[None])
-        probability = self._calibrator.predict(decision)[0]  # as predict_proba, which takes a millisecond more
-        return float(np.clip(probability, self.lowest_score, self.highest_score))
+        return float(self._scores(self._svc.decision_function(spectrum[None]))[0])
+
+    def _scores(self, decisions):
+        """Return the scores of decision values; as predict_proba, which takes a millisecond more."""
+        return np.clip(self._calibrator.predict(decisions), self.lowest_score, self.highest_score)
 
     def score_text(self, score: float) -> str:
         """Return a score with three decimals, with "<" or ">" where it is as far out as the detector can tell."""
@@ -151,6 +180,28 @@ class FakeDetector:
         if _fingerprint(spectrum) in self._trained_on:
             found["trained_on"] = "a training image: the verdict only repeats what was said of it"
         return found
+
+    def answer(self, score: float, warnings: Iterable[str]) -> tuple[str, tuple[str, ...]]:
+        """Return "real", "fake" or "unsure", and the reasons for the last: keys of OUTSIDE, "score".
+
+        Parameters
+        ----------
+        score : float
+        warnings : iterable of str
+            The keys that `warnings` gives.
+        """
+        reasons = [key for key in OUTSIDE if key in warnings]
+        said = self.limits.answer(score)
+        if said == UNSURE:
+            reasons.append("score")
+        return (UNSURE if reasons else said), tuple(reasons)
+
+    def held_out_answers(self) -> list[str]:
+        """Return what would have been said of each training image, had it been held out; its range is not looked at."""
+        headers = self.dataset.headers
+        return [
+            self.answer(score, self._seen.warnings(header))[0] for score, header in zip(self.held_out_scores, headers)
+        ]
 
     def evidence(self, spectrum: np.ndarray) -> np.ndarray:
         """Return what each bin contributed to the decision, (n_bins,); above 0 where it spoke for "fake".
@@ -248,6 +299,29 @@ def _held_out_folds(labels, groups, seed):
         f"found {len(labels)} spectra of {len(np.unique(groups))} independent images or videos, too few to hold some "
         "out for the calibration: need two of each class; train on more"
     )
+
+
+def _source_splits(labels, sources, groups, folds):
+    """Return splits (train rows, test rows) that test each row once, and the sources that they leave out as a whole.
+
+    A source is left out where its class has another; of very many, several at a time. Its groups are then nowhere in
+    training, either: where they stand in other sources, too, that takes the folds. The rows of a class's only source
+    are held out by the folds alone.
+    """
+    splits, left_out, everything = [], [], np.arange(len(labels))
+    for label in (REAL, FAKE):
+        names = np.unique(sources[labels == label])
+        for part in [names[start::MOST_PARTS] for start in range(min(len(names), MOST_PARTS))]:
+            of_part = np.isin(sources, part)
+            tested = of_part & (labels == label)
+            leaves_both = len(np.unique(labels[~of_part])) == 2
+            is_apart = not np.isin(groups[of_part], groups[~of_part]).any()
+            for train, test in [(everything, everything)] if is_apart and leaves_both else folds:
+                others = train[~of_part[train]]
+                if tested[test].any():
+                    splits.append((others if len(np.unique(labels[others])) == 2 else train, test[tested[test]]))
+            left_out += map(str, part if leaves_both else ())
+    return splits, sorted(left_out)
 
 
 def _training_range(spectra, groups):

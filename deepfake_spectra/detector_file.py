@@ -27,6 +27,7 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
+from deepfake_spectra.answers import FALSE_ALARM_RATE
 from deepfake_spectra.dataset import (
     IMAGE_HEADER,
     ORIGINS,
@@ -44,7 +45,7 @@ from deepfake_spectra.results import commit
 from radial_spectrum import Convention
 
 FORMAT_VERSION = 3
-Experiment = Literal["faces_hq", "celeba", "deepfake_detection"]
+Experiment = Literal["faces_hq", "celeba", "deepfake_detection", "resaved"]
 KERNELS = {"linear": {"C"}, "rbf": {"C", "gamma"}}  # its parameters
 SUBSAMPLINGS = ("", "4:4:4", "4:2:2", "4:2:0")
 INTEGERS = {  # array: its least value, and the first that is too large
@@ -75,9 +76,9 @@ class Judge(NamedTuple):
     command: str
     commit: str  # "" outside git
 
-    def detector(self, seed: int = 0, n_threads: int = -1) -> FakeDetector:
+    def detector(self, seed: int = 0, n_threads: int = -1, false_alarm_rate: float = FALSE_ALARM_RATE) -> FakeDetector:
         """Return the detector, fitted; see there."""
-        return FakeDetector(self.dataset, self.experiment, self.classifier, seed, n_threads)
+        return FakeDetector(self.dataset, self.experiment, self.classifier, seed, n_threads, false_alarm_rate)
 
     def making(self) -> str:
         """Return when, by which command and from which code it was made."""

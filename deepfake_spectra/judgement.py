@@ -1,14 +1,16 @@
 """Images, videos and folders of them -> what a detector says of each, and why it cannot."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 
-from deepfake_spectra.dataset import BUILT_IN_SAMPLE, CLASS_NAMES, FAKE, REAL
+from deepfake_spectra.alterations import alter
+from deepfake_spectra.answers import UNSURE
+from deepfake_spectra.dataset import BUILT_IN_SAMPLE
 from deepfake_spectra.detector import FakeDetector
-from deepfake_spectra.errors import NoCrops, UnreadableImage
+from deepfake_spectra.errors import NoCrops, UnreadableImage, UsageError
 from deepfake_spectra.face_crops import VIDEO_ENDINGS, Frame, face_crops, sampled_frames
 from deepfake_spectra.image_files import (
     REMARKS,
@@ -22,6 +24,15 @@ from deepfake_spectra.image_files import (
 )
 from deepfake_spectra.opencv import cv2
 from deepfake_spectra.video_crops import CropOptions
+
+COPIES: dict[str, Callable[[int, int], str]] = {  # what happens to pictures: (height, width) -> steps of `alter`
+    "JPEG 90": lambda height, width: "jpeg 90",
+    "JPEG 75": lambda height, width: "jpeg 75",
+    "JPEG 60": lambda height, width: "jpeg 60",
+    "scaled by 0.75": lambda height, width: f"resize {round(0.75 * width)}x{round(0.75 * height)}",
+    "scaled by 0.5": lambda height, width: f"resize {round(0.5 * width)}x{round(0.5 * height)}",
+    "8 pixels cut off": lambda height, width: f"crop {width - 16}x{height - 16}",  # of each edge
+}
 
 
 class File(NamedTuple):
@@ -37,8 +48,12 @@ class Judgement(NamedTuple):
 
     path: str
     kind: str
-    verdict: str | None = None  # "real" or "fake"
+    verdict: str | None = None  # "real", "fake" or "unsure"
     score: float | None = None  # probability of fake; of a video, the mean over its crops
+    reasons: tuple[str, ...] = ()  # for "unsure": "size", "format", "jpeg_quality", "range", "kind", "score", "copies"
+    lowest_copy: float | None = None  # the lowest score of the file and its copies, where some were asked for
+    highest_copy: float | None = None
+    flipped_by: tuple[str, ...] = ()  # copies whose score lies on the other side of one half
     n_frames: int | None = None  # that were looked at for a face
     n_faces: int | None = None  # frames with a face
     share_fake: float | None = None  # of the crops of a video, those with a score of at least 0.5
@@ -60,7 +75,9 @@ def list_files(names: Iterable[str]) -> list[File]:
     return list(files.values())
 
 
-def judge(file: File, detector: FakeDetector, options: CropOptions, face: bool = False) -> Judgement:
+def judge(
+    file: File, detector: FakeDetector, options: CropOptions, face: bool = False, stability: bool = False
+) -> Judgement:
     """Return what a detector says of a file, or why it cannot.
 
     Parameters
@@ -71,22 +88,60 @@ def judge(file: File, detector: FakeDetector, options: CropOptions, face: bool =
         How faces are cut out of the frames of videos.
     face : bool
         Whether the largest face is cut out of images, too.
+    stability : bool
+        Whether COPIES are asked, too: an answer that does not survive them is none.
     """
     judgement = Judgement(str(file.path), file.kind, error=file.error)
     if file.error:
         return judgement
+    copies = COPIES if stability else {}
     try:
-        judged = _judge_video(file.path, detector, options) if file.kind == "video" else _judge_image(
-            file.path, detector, options if face else None
+        judged = _judge_video(file.path, detector, options, copies) if file.kind == "video" else _judge_image(
+            file.path, detector, options if face else None, copies
         )  # fmt: skip
     except (UnreadableImage, NoCrops) as reason:
         return judgement._replace(error=str(reason))
-    verdict = CLASS_NAMES[FAKE if judged["score"] >= 0.5 else REAL]
-    warnings = (*judged.pop("warnings"), *_general_warnings(file.kind, detector, face))
-    return judgement._replace(verdict=verdict, warnings=warnings, **judged)
+    unlike, warnings, scores = (judged.pop(name) for name in ("unlike", "warnings", "copies"))
+    said, reasons = detector.answer(judged["score"], unlike)
+    if "score" in reasons:
+        warnings.append(_unsure_text(judged["score"], detector.limits))
+    if scores:
+        judged |= _survival(judged["score"], scores)
+        reasons += ("copies",) * bool(judged["flipped_by"])
+    if kinds := list(_kind_warnings(file.kind, detector, face)):
+        reasons += ("kind",)
+    if detector.dataset.origin is BUILT_IN_SAMPLE:
+        kinds.append("judged by the built-in sample")
+    verdict = UNSURE if reasons else said
+    return judgement._replace(verdict=verdict, reasons=reasons, warnings=(*warnings, *kinds), **judged)
 
 
-def _judge_image(path, detector, face_options):
+def _unsure_text(score, limits):
+    """Return why a score is no answer."""
+    if score >= 0.5:
+        return "held-out real images score as high" if limits.fake_above < 1 else "only one real source in training"
+    return "held-out fake images score as low" if limits.real_below > 0 else "only one fake source in training"
+
+
+def _survival(score, scores_of_copies):
+    """Return fields of a Judgement: what the score of a file became in its copies, {name: score}."""
+    scores = [score, *scores_of_copies.values()]
+    flipped_by = tuple(name for name, of_copy in scores_of_copies.items() if (of_copy >= 0.5) != (score >= 0.5))
+    return {"lowest_copy": min(scores), "highest_copy": max(scores), "flipped_by": flipped_by}
+
+
+def _copy_scores(gray, detector, copies):
+    """Return {name: score} of copies of a grey image, less those for which it is too small or too large."""
+    scores = {}
+    for name, steps_for in copies.items():
+        try:
+            scores[name] = detector.score(detector.spectrum(alter(gray, steps_for(*gray.shape))))
+        except (UnreadableImage, UsageError):
+            continue
+    return scores
+
+
+def _judge_image(path, detector, face_options, copies):
     """Return fields of a Judgement for an image, or for the face in it."""
     gray, header, remarks, _ = read_gray(path)
     fields = {}
@@ -99,14 +154,20 @@ def _judge_image(path, detector, face_options):
         fields = {"n_frames": 1, "n_faces": int(crop.score is not None)}
     spectrum = detector.spectrum(gray)
     changes = [REMARKS[key] for key in remarks if key != "grey"]  # a grey image is as good as a coloured one
-    warnings = [*detector.warnings(spectrum, header).values(), *changes]
-    return fields | {"score": detector.score(spectrum), "warnings": warnings, "spectrum": spectrum}
+    warnings = detector.warnings(spectrum, header)
+    return fields | {
+        "score": detector.score(spectrum),
+        "unlike": [*warnings],
+        "warnings": [*warnings.values(), *changes],
+        "copies": _copy_scores(gray, detector, copies),
+        "spectrum": spectrum,
+    }
 
 
-def _judge_video(path, detector, options):
+def _judge_video(path, detector, options, copies):
     """Return fields of a Judgement for a video, from the face crops of some of its frames."""
     n_frames = n_faces = 0
-    scores, spectra, warnings, reason = [], [], {}, None
+    scores, spectra, warnings, of_copies, reason = [], [], {}, {}, None
 
     def counted_frames():
         nonlocal n_frames
@@ -127,6 +188,8 @@ def _judge_video(path, detector, options):
         scores.append(detector.score(spectrum))
         for key, text in detector.warnings(spectrum, image.header).items():
             warnings.setdefault(key, []).append(text)
+        for name, score in _copy_scores(image.gray, detector, copies).items():
+            of_copies.setdefault(name, []).append(score)
     if not scores:
         raise reason
     return {
@@ -134,10 +197,12 @@ def _judge_video(path, detector, options):
         "n_frames": n_frames,
         "n_faces": n_faces,
         "share_fake": float(np.mean(np.array(scores) >= 0.5)),
+        "unlike": [key for key, texts in warnings.items() if 2 * len(texts) > len(scores)],
         "warnings": [
             f"{texts[0]}{' or the like' if len(set(texts)) > 1 else ''} ({len(texts)} of {n_frames} frames)"
             for texts in warnings.values()
         ],
+        "copies": {name: float(np.mean(own)) for name, own in of_copies.items()},
         "spectrum": np.mean(spectra, axis=0),
     }
 
@@ -147,8 +212,8 @@ def _through_png(crop):
     return decode_gray(cv2.imencode(".png", crop)[1].tobytes())
 
 
-def _general_warnings(kind, detector, face) -> Iterator[str]:
-    """Yield what is to be known of every verdict on files of this kind."""
+def _kind_warnings(kind, detector, face) -> Iterator[str]:
+    """Yield in what files of this kind are not what the detector was trained on."""
     if detector.experiment == "deepfake_detection":
         if kind == "image":
             yield "an image, by a detector of face crops of videos" + ("" if face else "; --face cuts the face out")
@@ -156,8 +221,6 @@ def _general_warnings(kind, detector, face) -> Iterator[str]:
         yield "face crops of a video, by a detector of whole still images"
     elif face:
         yield "a face crop, by a detector of whole images"
-    if detector.dataset.origin is BUILT_IN_SAMPLE:
-        yield "judged by the built-in sample"
 
 
 def _files_in(folder):

@@ -294,3 +294,38 @@ def differences_figure(
         axes[0].set_yticks(range(len(contenders)), list(map(title_of, contenders)), parse_math=False)
         axes[0].set_ylim(len(contenders) - 0.5, -0.5)
         figure.supxlabel("Points of balanced accuracy gained over the radial spectrum, 95 % interval", fontsize=8)
+
+
+def coverage_figure(
+    path: Path,
+    curves: dict[str, tuple[np.ndarray, np.ndarray]],
+    points: dict[str, tuple[float, float]],
+    goal: float,
+    title: str,
+) -> None:
+    """Write which share of the answers is wrong, by how many files are answered, a line for each state of the files.
+
+    Parameters
+    ----------
+    path : Path
+    curves : {state: (share answered, share of the answers that is wrong), each (n,)}
+        From `answers.risk_by_coverage`.
+    points : {state: (share answered, share wrong)}
+        By the rule; a state without answers is left out.
+    goal : float
+        Share that may be wrong, drawn as a dotted line.
+    title : str
+    """
+    with new_figure(path, 3.0, title, ONE_COLUMN) as figure:
+        ax = figure.subplots()
+        ax.axhline(100 * goal, color="0.6", linewidth=0.8, linestyle=":")
+        for name, colour, marker in styled(list(curves)):
+            answered, wrong = curves[name]
+            ax.plot(100 * answered, 100 * wrong, color=colour, linewidth=0.9, label=name)
+            if name in points:
+                ax.plot(*(100 * np.array(points[name])), color=colour, marker=marker, markersize=5, clip_on=False)
+        ax.plot([], [], color="0.3", linestyle="", marker="o", markersize=5, label="the rule's answers")
+        ax.set(
+            xlabel="Answered, the surest first (%)", ylabel="Wrong, of the answers (%)", xlim=(0, 100), ylim=(0, 100)
+        )
+        figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=2)

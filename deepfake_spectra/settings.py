@@ -48,6 +48,7 @@ ALLOWED_VALUES = {  # of those constants that a script has; upper ends lie well 
     "LOGISTIC_MAX_ITER": _from_to(1, 1000000),
     "FRAMES_PER_VIDEO": _from_to(1, 10000),
     "FACE_MARGIN": _from_to(0.1, 10),
+    "FALSE_ALARM_RATE": _from_to(0, 0.5),
     "CUT_OFF": ("0 (DC) to below 1 (the corner)", lambda share: 0 <= share < 1),
     "N_IMAGES": _from_to(1, 10000),
     "SIDE": _from_to(9, 8192),
@@ -83,7 +84,7 @@ WRITTEN_AS = {  # in Python; of the other types the text is read, as a flag's is
 
 
 def read_settings(
-    script: str, arguments: list[str] | None = None, positional: tuple[str, str] | None = None
+    script: str, arguments: list[str] | None = None, positional: tuple[str, ...] | None = None
 ) -> types.SimpleNamespace:
     """Return the constants of a script, overridden by its shell flags.
 
@@ -93,8 +94,9 @@ def read_settings(
         `__name__` of the script. Its docstring is the text above the flags in `--help`.
     arguments : list of str, optional
         The command line; default `sys.argv[1:]`.
-    positional : (name, help), optional
-        The script also takes one or more arguments without a flag, returned as a tuple of str under `name`.
+    positional : (name, help) or (name, help, "*"), optional
+        The script also takes one or more arguments without a flag, returned as a tuple of str under `name`; "*": or
+        none.
 
     Returns
     -------
@@ -129,8 +131,8 @@ def read_settings(
     words = [word for name, (annotation, value) in constants.items() for word in _as_words(name, annotation, value)]
     parser.set_defaults(**vars(parser.parse_args(words)))
     if positional:
-        name, text = positional
-        parser.add_argument(name, nargs="+", help=text, metavar=name.upper())
+        name, text, n_words = (*positional, "+")[:3]
+        parser.add_argument(name, nargs=n_words, help=text, metavar=name.upper())
     settings = parser.parse_args(arguments)
     require(*REQUIRED)  # a package that is missing is better known now than at the end of the run
     for name in constants:

@@ -17,6 +17,8 @@ from pictures import by_opencv, by_pillow, colour_picture, picture, write_source
 from video_clips import ffmpeg, stairs, write_clip
 
 from deepfake_spectra import plots
+from deepfake_spectra.alterations import alter
+from deepfake_spectra.answers import UNSURE
 from deepfake_spectra.dataset import CLASS_NAMES, FAKE, IMAGES, REAL, Feature, ImageFolder
 from deepfake_spectra.detector import FakeDetector
 from deepfake_spectra.detector_file import new_judge, read_judge, save_judge
@@ -29,23 +31,28 @@ from deepfake_spectra.video_frames import find_frames, load_frames
 
 LINEAR = {"kernel": "linear", "C": 1.0}
 RBF = {"kernel": "rbf", "C": 6.37, "gamma": 0.86}
-COLUMNS = ["path", "kind", "verdict", "score", "n_frames", "n_faces", "share_fake", "warnings", "error"]
-COLUMNS += ["judge", "figure"]
+COLUMNS = ["path", "kind", "verdict", "score", "reasons", "lowest_copy", "highest_copy", "flipped_by"]
+COLUMNS += ["n_frames", "n_faces", "share_fake", "warnings", "error", "judge", "figure"]
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """Return a folder of PNG pictures, 64x48, `real` and `fake` (blurred more), 12 each, and `judge`, made of them."""
+    """Return a folder of PNG pictures, 64x48, and `judge`, made of them.
+
+    There are 12 each in `images/real`, `images/fake` (blurred more), `others/real` and `others/fake`.
+    """
     folder = tmp_path_factory.mktemp("trained")
-    write_source(folder / "images/real", 12)
-    write_source(folder / "images/fake", 12, first_seed=100, blur=1.5)
-    make_judge(folder / "judge", folder / "images", Feature())
+    for number, name in enumerate(("images", "others")):
+        write_source(folder / name / "real", 12, first_seed=200 * number)
+        write_source(folder / name / "fake", 12, first_seed=200 * number + 100, blur=1.5)
+    make_judge(folder / "judge", folder, Feature())
     return folder
 
 
-def make_judge(path, images, feature, experiment="faces_hq", origin=IMAGES):
-    """Save a detector of the sources `real` and `fake` in a folder."""
-    folder = ImageFolder(images, {"real": REAL, "fake": FAKE}, path.with_name(f"{path.name} cache"), origin)
+def make_judge(path, pictures, feature, experiment="faces_hq", origin=IMAGES):
+    """Save a detector of the pictures of `trained`."""
+    labels = {"images/real": REAL, "others/real": REAL, "images/fake": FAKE, "others/fake": FAKE}
+    folder = ImageFolder(pictures, labels, path.with_name(f"{path.name} cache"), origin)
     save_judge(path, new_judge(experiment, LINEAR, load_spectra(folder, feature, n_threads=1)))
 
 
@@ -74,17 +81,18 @@ def test_where_nothing_was_trained_the_sample_judges_and_every_line_says_so(dete
     images = built_sample / "images"
     asked = [images / "photographs_a/brick_00.png", images / "nearest_convolution/coffee_01.png"]
     lines = detect("--experiment", "faces_hq", *asked).out.splitlines()
-    assert [line.split(":")[0] for line in lines[:5]] == ["judge", "spectra", "trained", "any size", "score"]
+    assert [line.split(":")[0] for line in lines[:6]] == ["judge", "spectra", "trained", "any size", "score", "answers"]
     assert lines[0] == "judge: the built-in sample's, made now; plots/built_in_sample holds none"
     assert "faces_hq on the built-in sample, which shows how it works and knows no faces" in lines[2]
-    for line, path in zip(lines[5:7], asked, strict=True):
+    for line, path in zip(lines[6:8], asked, strict=True):
         verdict, score, named = line.split()[:3]
-        assert verdict == CLASS_NAMES[float(score.strip("<>")) >= 0.5] and named == str(path)
-        assert "[a training image: the verdict only repeats what was said of it; judged by the built-in sample]" in line
-    assert len(lines) == 8 and not (tmp_path / "repository/plots").exists()
+        assert verdict in (UNSURE, CLASS_NAMES[float(score.strip("<>")) >= 0.5]) and named == str(path)
+        assert "[a training image: the verdict only repeats what was said of it; " in line
+        assert line.endswith("judged by the built-in sample]")
+    assert len(lines) == 9 and not (tmp_path / "repository/plots").exists()
 
 
-def test_crops_of_photographs_that_were_held_out_are_told_apart(detect, built_sample, tmp_path):
+def test_crops_of_photographs_that_were_held_out_score_apart(detect, built_sample, tmp_path):
     held_out = ("astronaut", "camera", "coffee", "gravel")
     dataset = load_spectra(sample_images("faces_hq"), Feature(), n_threads=1)
     rows = np.flatnonzero(~np.isin(dataset.groups, held_out))
@@ -97,7 +105,7 @@ def test_crops_of_photographs_that_were_held_out_are_told_apart(detect, built_sa
         is_held_out = photograph_of(path) in held_out
         assert ("a training image" in row["warnings"]) == (not is_held_out), path
         if is_held_out:
-            right[source].append(row["verdict"] == CLASS_NAMES[source in FAKE_SOURCES])
+            right[source].append((float(row["score"]) >= 0.5) == (source in FAKE_SOURCES))
     assert min(map(len, right.values())) >= 20
     assert np.mean([np.mean(of_source) for of_source in right.values()]) > 0.65
     assert "judged by the built-in sample" in done.out
@@ -109,7 +117,7 @@ def test_crops_of_photographs_that_were_held_out_are_told_apart(detect, built_sa
     ids=["whole", "normalised", "cropped"],
 )
 def test_an_image_goes_through_the_very_preprocessing_of_training(feature, detect, trained, tmp_path):
-    make_judge(tmp_path / "judge", trained / "images", feature)
+    make_judge(tmp_path / "judge", trained, feature)
     done = detect("--judge", tmp_path / "judge", "--json", tmp_path / "x.json", trained / "images")
     written = json.loads((tmp_path / "x.json").read_text())
     assert len(written["files"]) == 24
@@ -141,7 +149,10 @@ def test_crops_of_a_video_are_those_of_training(detect, clips, tmp_path):
     rows = read_csv(tmp_path / "x.csv").values()
     assert len(rows) == 10
     for row in rows:
-        assert row["warnings"] == "a training image: the verdict only repeats what was said of it (3 of 3 frames)"
+        known = "a training image: the verdict only repeats what was said of it (3 of 3 frames)"
+        source = CLASS_NAMES[float(row["score"]) < 0.5]  # of which a second would be needed
+        assert row["warnings"] == f"{known}; only one {source} source in training"
+        assert (row["verdict"], row["reasons"]) == (UNSURE, "score")
 
 
 def test_a_videos_score_is_the_mean_over_its_crops_and_the_vote_their_share(detect, clips, tmp_path):
@@ -154,11 +165,11 @@ def test_a_videos_score_is_the_mean_over_its_crops_and_the_vote_their_share(dete
         scores = [judge(File(crop, "image"), detector, CropOptions()).score for crop in (crops / label).rglob("*.png")]
         row = read_csv(tmp_path / "x.csv")[str(path)]
         assert len(scores) == 4 and float(row["score"]) == pytest.approx(np.mean(scores), abs=1e-12)
-        assert (row["kind"], row["verdict"], row["n_frames"], row["n_faces"]) == ("video", label, "4", "0")
+        assert (row["kind"], row["verdict"], row["n_frames"], row["n_faces"]) == ("video", UNSURE, "4", "0")
         share = np.mean(np.array(scores) >= 0.5)
         assert float(row["share_fake"]) == share
         vote = (
-            f"{label}  {detector.score_text(np.mean(scores))}  {path}  vote: {label}, {100 * share:.0f} % of crops fake"
+            f"unsure  {detector.score_text(np.mean(scores))}  {path}  vote: {label}, {100 * share:.0f} % of crops fake"
         )
         assert f"{vote}, 0 of 4 frames with a face" in done.out
 
@@ -171,8 +182,8 @@ def test_a_detector_of_crops_asks_for_the_face_of_an_image_and_judges_that(detec
     assert "an image, by a detector of face crops of videos; --face cuts the face out" in whole
     flags = ("--judge", clips / "judge", "--face", "--face-detector", "centre", tmp_path / "whole.png")
     cut = detect(*flags).out
-    assert "an image, by a detector of face crops of videos]" in cut
-    score, of_middle, of_whole = (text.splitlines()[4].split()[1] for text in (cut, middle, whole))
+    assert "an image, by a detector of face crops of videos]" in cut and "unsure" in cut.splitlines()[-1]
+    score, of_middle, of_whole = (text.splitlines()[-1].split()[1] for text in (cut, middle, whole))
     assert score == of_middle != of_whole
 
 
@@ -287,7 +298,7 @@ def test_any_file_name_comes_back_from_csv_and_json_and_takes_one_line(detect, t
     assert list(read_csv(tmp_path / "x.csv")) == expected
     files = json.loads((tmp_path / "x.json").read_text())["files"]
     assert [row["path"] for row in files] == expected
-    assert len(done.out.splitlines()) == 4 + len(names) + 1
+    assert len(done.out.splitlines()) == 5 + len(names) + 1
 
 
 def test_a_name_that_a_spreadsheet_would_run_is_a_text_in_the_csv_alone(detect, tmp_path, monkeypatch):
@@ -314,13 +325,13 @@ def test_csv_json_and_the_terminal_say_the_same(detect, trained, tmp_path):
     done = detect(*asked, "--csv", tmp_path / "new/x.csv", "--json", tmp_path / "x.json", status=1)
     written, rows = json.loads((tmp_path / "x.json").read_text()), read_csv(tmp_path / "new/x.csv")
     assert (written["experiment"], written["built_in_sample"]) == ("faces_hq", False)
-    assert (written["classifier"], written["sources"]) == (LINEAR, {"real": 12, "fake": 12})
+    assert (written["classifier"], sum(written["sources"].values())) == (LINEAR, 48)
     calibration = written["calibration"]
-    assert calibration["n_held_out"] == {"real": 12, "fake": 12} and calibration["n_folds"] == 5
+    assert calibration["n_held_out"] == {"real": 24, "fake": 24} and calibration["n_folds"] == 5
     low, high = calibration["lowest_score"], calibration["highest_score"]
-    assert (low, high) == (1 / 14, 13 / 14) and "<0.071" in done.out + ">0.929"
+    assert (low, high) == (1 / 26, 25 / 26) and ">0.962" in done.out
     right = calibration["n_right"]
-    assert f"held out in 5 folds; there {right['real']} of 12 real and {right['fake']} of 12 fake images" in done.out
+    assert f"held out in 5 folds; there {right['real']} of 24 real and {right['fake']} of 24 fake images" in done.out
     assert [row["path"] for row in written["files"]] == list(rows)
     for row in written["files"]:
         assert list(row) == COLUMNS
@@ -329,12 +340,15 @@ def test_csv_json_and_the_terminal_say_the_same(detect, trained, tmp_path):
             assert line["error"] == row["error"] and row["verdict"] is None
             continue
         assert float(line["score"]) == row["score"] and row["verdict"] == line["verdict"]
-        assert row["verdict"] == CLASS_NAMES[row["score"] >= 0.5] == Path(row["path"]).parent.name
+        is_unlike = row["path"].endswith(".jpg")
+        assert CLASS_NAMES[row["score"] >= 0.5] == Path(row["path"]).parent.name
+        assert row["verdict"] == ("unsure" if is_unlike else "fake")
+        assert line["reasons"] == "; ".join(row["reasons"]) and ("format" in row["reasons"]) == is_unlike
         assert line["warnings"] == "; ".join(row["warnings"])
-        said = row["score"] == low and "<0.071" or row["score"] == high and ">0.929" or f"{row['score']:.3f}"
+        said = row["score"] == low and "<0.038" or row["score"] == high and ">0.962" or f"{row['score']:.3f}"
         assert f"{row['verdict']}  {said}  {row['path']}  [{line['warnings']}]\n" in done.out
     assert len(written["files"][-1]["warnings"]) >= 2
-    assert done.out.endswith("\n12 fake, 1 real, 1 not judged\n")
+    assert done.out.endswith("\n12 fake, 0 real, 1 unsure, 1 not judged\n")
 
 
 def test_one_thread_and_many_give_the_same_and_each_file_once(detect, trained, tmp_path):
@@ -465,6 +479,7 @@ def test_verdicts_and_figures_of_an_earlier_run_are_replaced_and_nobody_elses(de
         ("x.png --no-such-flag", "--no-such-flag"),
         ("x.png --experiment mnist", "mnist"),
         ("x.png --frames-per-video 0", "FRAMES_PER_VIDEO is 0"),
+        ("x.png --false-alarm-rate 0.6", "FALSE_ALARM_RATE is 0.6"),
         ("x.png --face-margin nan", "FACE_MARGIN is nan"),
         ("x.png --judge nowhere", "nowhere: no such file"),
         ("x.png --judge folder", "folder: found no judge there"),
@@ -518,31 +533,28 @@ def test_in_one_pipe_each_line_is_whole_and_stands_where_its_file_does(clone, tr
     script = run_script(clone, "--judge", trained / "judge", *names, cwd=tmp_path, stderr=subprocess.STDOUT)
     lines = script.communicate()[0].splitlines()
     assert script.returncode == 1
-    assert [line.split(":")[0] for line in lines[:4]] == ["judge", "trained", "any size", "score"]
-    scores = [line.split()[1] for line in (lines[5], lines[7])]
+    assert [line.split(":")[0] for line in lines[:5]] == ["judge", "trained", "any size", "score", "answers"]
+    scores = [line.split()[1] for line in (lines[6], lines[8])]
     trained_on = "[a training image: the verdict only repeats what was said of it]"
-    assert lines[4:] == [
+    assert lines[5:] == [
         "detect_fakes.py: nowhere.png: no such file or folder; not judged",
         f"real  {scores[0]}  \\xe9.png  {trained_on}",
         "detect_fakes.py: nor here.png: no such file or folder; not judged",
         f"real  {scores[1]}  real.png  {trained_on}",
         "detect_fakes.py: nor there.png: no such file or folder; not judged",
-        "0 fake, 2 real, 3 not judged",
+        "0 fake, 2 real, 0 unsure, 3 not judged",
     ]
 
 
 @linux_only
-def test_an_interrupted_run_leaves_no_half_of_a_file(clone, trained, tmp_path):
+def test_an_interrupted_run_keeps_what_was_judged(clone, trained, tmp_path):
     (tmp_path / "images").mkdir()
     large = by_opencv(picture(0, (700, 700), blur=0.5))
     for number in range(400):
         (tmp_path / f"images/{number:03}.png").write_bytes(large)
-    of_last_run = ",".join(COLUMNS)
-    (tmp_path / "x.csv").write_text(of_last_run)
-    process = run_script(
-        clone, "--judge", trained / "judge", tmp_path / "images", "--csv", tmp_path / "x.csv", "--json",
-        tmp_path / "x.json", stderr=subprocess.PIPE,
-    )  # fmt: skip
+    (tmp_path / "x.csv").write_text(",".join(COLUMNS))  # of an earlier run
+    words = ("--judge", trained / "judge", tmp_path / "images", "--csv", tmp_path / "x.csv", "--json")
+    process = run_script(clone, *words, tmp_path / "x.json", stderr=subprocess.PIPE)
     for line in process.stdout:  # each comes when its file is judged, not in the end
         if ".png" in line:
             break
@@ -550,9 +562,10 @@ def test_an_interrupted_run_leaves_no_half_of_a_file(clone, trained, tmp_path):
     process.send_signal(signal.SIGINT)
     _, complaint = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert complaint.count("\n") == 1 and "of 400 files judged" in complaint and "x.json not written" in complaint
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["images", "x.csv"]
-    assert (tmp_path / "x.csv").read_text() == of_last_run
+    n_judged = len(read_csv(tmp_path / "x.csv"))
+    assert 0 < n_judged < 400 and len(json.loads((tmp_path / "x.json").read_text())["files"]) == n_judged
+    assert complaint.count("\n") == 1 and f"{n_judged} of 400 files judged, which {tmp_path / 'x.csv'}" in complaint
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["images", "x.csv", "x.json"]
 
 
 def test_help_answers_before_scikit_learn_is_loaded(clone):
@@ -568,3 +581,77 @@ def test_an_image_of_a_kind_that_is_not_read_is_named_in_its_folder_and_alone(tm
     in_folder, alone = list_files([tmp_path]), list_files([tmp_path / "a.jxl", tmp_path / "b.dng"])
     assert in_folder == alone
     assert [file.error.partition(",")[0] for file in alone] == ["JXL: expected JPEG", "DNG: expected JPEG"]
+
+
+def test_an_answer_that_a_copy_flips_is_none_and_the_copy_is_named(detect, trained, tmp_path):
+    (tmp_path / "x.png").write_bytes(by_opencv(picture(300, blur=1.1)))
+    words = (tmp_path / "x.png", trained / "images/real/000.png", "--csv", tmp_path / "x.csv", "--json")
+    done = detect(*words, tmp_path / "x.json", "--stability")
+    row = read_csv(tmp_path / "x.csv")[str(tmp_path / "x.png")]
+    detector = read_judge(trained / "judge").detector(n_threads=1)
+    gray, scores = picture(300, blur=1.1), {}
+    for name, steps in {
+        "JPEG 90": "jpeg 90", "JPEG 75": "jpeg 75", "JPEG 60": "jpeg 60", "scaled by 0.75": "resize 48x36",
+        "scaled by 0.5": "resize 32x24", "8 pixels cut off": "crop 48x32",
+    }.items():  # fmt: skip
+        scores[name] = detector.score(detector.spectrum(alter(gray, steps)))
+    own = detector.score(detector.spectrum(gray))
+    flipped = [name for name, score in scores.items() if (score >= 0.5) != (own >= 0.5)]
+    assert flipped and row["flipped_by"] == "; ".join(flipped)
+    assert (row["verdict"], row["reasons"]) == ("unsure", "copies")
+    assert float(row["lowest_copy"]) == min(own, *scores.values())
+    assert float(row["highest_copy"]) == max(own, *scores.values())
+    said = [line for line in done.out.splitlines() if str(tmp_path / "x.png") in line]
+    assert len(said) == 1 and f"flipped by {', '.join(flipped)}" in said[0]
+    in_json = json.loads((tmp_path / "x.json").read_text())["files"][0]
+    assert in_json["flipped_by"] == flipped and in_json["reasons"] == ["copies"]
+    assert detect(tmp_path / "x.png").out.splitlines()[-1].startswith("real ")  # nobody asked the copies
+
+
+def test_an_image_too_small_for_a_copy_is_asked_about_in_the_others(detect, tmp_path):
+    for name, shape in (("tiny.png", (9, 9)), ("narrow.png", (12, 64))):
+        (tmp_path / name).write_bytes(by_opencv(picture(0, shape)))
+    done = detect(tmp_path / "tiny.png", tmp_path / "narrow.png", "--stability", "--csv", tmp_path / "x.csv")
+    assert all(row["lowest_copy"] and row["verdict"] == "unsure" for row in read_csv(tmp_path / "x.csv").values())
+    assert done.out.count("copies: ") == 2
+
+
+def test_crops_of_a_video_are_copied_too_and_their_mean_is_what_flips(detect, clips, tmp_path):
+    flags = ("--judge", clips / "judge", "--face-detector", "centre", "--csv", tmp_path / "x.csv", "--stability")
+    detect(*flags, clips / "unseen/real/0.mp4", "--frames-per-video", 2)
+    [row] = read_csv(tmp_path / "x.csv").values()
+    assert float(row["lowest_copy"]) <= float(row["score"]) <= float(row["highest_copy"])
+
+
+def test_the_judge_describes_itself_without_any_file(detect, trained):
+    lines = detect("--describe").out.splitlines()
+    assert [line.split(":")[0] for line in lines[:6]] == [
+        "judge",
+        "trained",
+        "any size",
+        "score",
+        "answers",
+        "held out",
+    ]
+    assert "each of images/fake, images/real, others/fake, others/real as a whole" in lines[5]
+    table = {line.split("|")[1].strip(): line.split("|")[2:-1] for line in lines if line.startswith("| ")}
+    detector = read_judge(trained / "judge").detector(n_threads=1)
+    answers = np.array(detector.held_out_answers())
+    for name in ("images/real", "others/fake"):
+        label = name.split("/")[1]
+        said = answers[detector.dataset.sources == name]
+        right, unsure = np.count_nonzero(said == label), np.count_nonzero(said == UNSURE)
+        counts = [int(cell) for cell in table[f"{label}: {name}"][:3]]
+        assert counts == [right, len(said) - right - unsure, unsure] and right > 0
+    assert [sum(int(cell) for cell in table[name][:3]) for name in ("PNG, 64x48", "all")] == [48, 48]
+    assert any(line.startswith("Cllr: 0.") for line in lines) and lines[-1].startswith("not for: ")
+
+
+def test_the_false_alarm_rate_moves_the_limit_and_the_rate_reached_is_said(detect, trained):
+    limits = []
+    for rate in (0, 0.5):
+        said = detect("--describe", "--false-alarm-rate", rate).out.splitlines()[4]
+        assert said.startswith("answers: fake above ") and "% (" in said and "lie; real below" in said
+        limits.append(read_judge(trained / "judge").detector(0, 1, rate).limits.fake_above)
+        assert f"fake above {max(0.5, limits[-1]):.3f}" in said
+    assert limits[0] > limits[1]

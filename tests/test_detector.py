@@ -8,7 +8,7 @@ from scipy.special import expit
 from sklearn.svm import SVC
 
 from deepfake_spectra.dataset import FAKE, IMAGE_HEADER, REAL, Feature, SpectrumDataset
-from deepfake_spectra.detector import FakeDetector, _held_out_folds, _training_range
+from deepfake_spectra.detector import FakeDetector, _held_out_folds, _source_splits, _training_range
 from deepfake_spectra.errors import ExperimentError, UnreadableImage
 
 LINEAR = {"kernel": "linear", "C": 0.1}
@@ -214,3 +214,69 @@ def test_blank_and_tiny_images_are_unreadable():
     for gray, reason in ((np.full((48, 64), 7, np.uint8), "blank"), (picture(0, (8, 64)), "64x8: needs two sides")):
         with pytest.raises(UnreadableImage, match=reason):
             detector.spectrum(gray)
+
+
+def test_a_source_with_another_of_its_class_is_left_out_as_a_whole_and_each_row_is_tested_once():
+    labels, sources = np.repeat([0, 0, 1], 20), np.repeat(["a", "b", "c"], 20)
+    splits, left_out = _source_splits(labels, sources, np.arange(60), _held_out_folds(labels, np.arange(60), 0))
+    assert left_out == ["a", "b"] and len(splits) == 2 + 5
+    assert sorted(np.concatenate([test for _, test in splits])) == list(range(60))
+    for train, test in splits:
+        assert set(labels[train]) == {REAL, FAKE} and not set(train) & set(test)
+        [tested] = set(sources[test])
+        assert tested == "c" or tested not in sources[train]
+
+
+def test_a_photograph_that_stands_in_every_source_is_in_none_of_those_trained_on_when_it_is_tested():
+    labels, sources, groups = np.repeat([0, 0, 1, 1], 10), np.repeat([*"abcd"], 10), np.tile(np.arange(10), 4)
+    splits, left_out = _source_splits(labels, sources, groups, _held_out_folds(labels, groups, 0))
+    assert left_out == ["a", "b", "c", "d"]
+    assert sorted(np.concatenate([test for _, test in splits])) == list(range(40))
+    for train, test in splits:
+        assert not set(groups[train]) & set(groups[test]) and not set(sources[train]) & set(sources[test])
+
+
+def test_very_many_sources_take_no_more_fits_than_few():
+    labels, sources = np.arange(400) % 2, np.arange(400).astype(str)
+    splits, left_out = _source_splits(labels, sources, np.arange(400), _held_out_folds(labels, np.arange(400), 0))
+    assert len(splits) == 20 and len(left_out) == 400
+    assert sorted(np.concatenate([test for _, test in splits])) == list(range(400))
+
+
+def test_a_source_of_both_classes_is_in_none_of_those_trained_on_when_it_is_tested():
+    labels, sources = np.arange(60) % 2, np.repeat([*"abc"], 20)
+    splits, _ = _source_splits(labels, sources, np.arange(60), _held_out_folds(labels, np.arange(60), 0))
+    assert sorted(np.concatenate([test for _, test in splits])) == list(range(60))
+    assert all(set(sources[train]).isdisjoint(sources[test]) for train, test in splits)
+
+
+def two_sources_of_each(distance_of_last):
+    """Return noise of sources a, b (real), c and d (fake), the latter as far from the reals as said."""
+    dataset = noise(80, distance=6)
+    dataset.sources = np.repeat([*"abcd"], 20)
+    dataset.spectra[60:, 6:] += distance_of_last - 6
+    return dataset
+
+
+def test_what_is_known_of_no_source_like_it_is_unsure():
+    easy, hidden = (detector_of(two_sources_of_each(distance)) for distance in (6, 0))
+    real, fake = np.zeros(12), np.r_[np.zeros(6), np.full(6, 6)]
+    assert [easy.answer(easy.score(row), []) for row in (real, fake)] == [("real", ()), ("fake", ())]
+    assert hidden.answer(hidden.score(real), []) == ("unsure", ("score",))  # the fakes of d look so
+    assert easy.held_out_answers() == ["real"] * 40 + ["fake"] * 40
+    assert set(hidden.held_out_answers()[60:]) == {"unsure"}
+
+
+def test_an_image_outside_of_training_is_unsure_whatever_its_score():
+    detector = detector_of(two_sources_of_each(6))
+    for key in ("size", "format", "jpeg_quality", "range"):
+        assert detector.answer(0.96, {key: "words"}) == ("unsure", (key,))
+    assert detector.answer(0.96, {"trained_on": "words"}) == ("fake", ())
+
+
+def test_a_higher_false_alarm_rate_answers_fake_more_often():
+    dataset = noise(400, distance=1.0)
+    dataset.sources = np.repeat([*"abcd"], 100)
+    limits = [FakeDetector(dataset, "faces_hq", LINEAR, 0, 1, rate).limits for rate in (0, 0.05, 0.2)]
+    assert limits[0].fake_above > limits[1].fake_above > limits[2].fake_above
+    assert len({each.real_below for each in limits}) == 1

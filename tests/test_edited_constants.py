@@ -48,6 +48,13 @@ EDITS = {  # script: {constant: (its new text, *what follows the flag)}
         "N_SPLITS": ("2", 2), "SVM_C": ("0.1", 0.1), "SEED": ("3", 3), "N_THREADS": ("1", 1), "STRICT": ("True",),
         "OUTPUT_DIR": ('Path("written")', "written"),
     },
+    "train_resaved": {
+        "DATA_DIR": ('Path("mine")', "mine"), "REAL_SOURCES": ('("photos", "more")', "photos", "more"),
+        "FAKE_SOURCES": ('["gan", "other"]', "gan", "other"), "TRAINED": ('"jpeg 90"', "jpeg 90"),
+        "TESTED": ('("jpeg 75",)', "jpeg 75"), "N_BINS": ("20", 20), "SVM_C": ("0.1", 0.1),
+        "FALSE_ALARM_RATE": ("0.2", 0.2), "SEED": ("3", 3), "N_THREADS": ("1", 1),
+        "OUTPUT_DIR": ('Path("written")', "written"),
+    },
     "compare_with_paper": {
         "RESULTS_DIR": ('Path("made")', "made"), "OUTPUT_DIR": ('"written"', "written"),
     },
@@ -60,6 +67,7 @@ EDITS = {  # script: {constant: (its new text, *what follows the flag)}
     },
     "detect_fakes": {
         "JUDGE": ('"plots"', "plots"), "EXPERIMENT": ('"celeba"', "celeba"), "SEED": ("3", 3), "PLOT": ("True",),
+        "STABILITY": ("True",), "FALSE_ALARM_RATE": ("0.2", 0.2), "DESCRIBE": ("True",),
         "JSON": ('"written/a"', "written/a"), "CSV": ('Path("written/b")', "written/b"),
         "OUTPUT_DIR": ('Path("written")', "written"),
     },
@@ -114,7 +122,9 @@ def material(repository, built_sample):
     for folder in ("made", "plots/reference"):
         write_claim_results(repository / folder)
     write_source(repository / "mine/photos", 12)
-    write_source(repository / "mine/gan", 12, first_seed=100, blur=0.8)
+    write_source(repository / "mine/more", 12, first_seed=200)
+    for seed, name in ((100, "gan"), (300, "other")):
+        write_source(repository / "mine" / name, 12, first_seed=seed, blur=0.8)
     write_frames(repository / "frames", [f"{label}/c23/{n}.mp4" for label in ("real", "fake") for n in range(3)], 4)
     for label in ("real", "fake"):
         (repository / "clips" / label).mkdir(parents=True)

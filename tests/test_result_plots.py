@@ -9,6 +9,7 @@ from deepfake_spectra.plots import COLOURS, save_figure
 from deepfake_spectra.result_plots import (
     claims_figure,
     control_figure,
+    coverage_figure,
     differences_figure,
     protocols_figure,
     scores_figure,
@@ -297,3 +298,18 @@ def test_each_difference_stands_in_its_contenders_line_with_its_interval(draw):
         found = zip(points.get_ydata(), points.get_xdata(), ends[:, 0, 0], ends[:, 1, 0])
         assert {at: values for at, *values in found} == {at: pytest.approx(list(v)) for at, v in of_panel.items()}
     assert figure.get_suptitle() == "60 images"
+
+
+# --- answers
+
+
+def test_the_risk_of_each_state_is_drawn_over_its_coverage_and_the_rule_as_a_point(draw):
+    curves = {"as they are": (np.array([0.5, 1]), np.array([0, 0.25])), "jpeg 75": (np.array([1.0]), np.array([0.5]))}
+    figure = draw(coverage_figure, curves, {"as they are": (0.5, 0.0)}, 0.05, "title")
+    [ax] = figure.axes
+    drawn = {line.get_label(): line.get_xydata().tolist() for line in ax.lines}
+    assert drawn["as they are"] == [[50, 0], [100, 25]] and drawn["jpeg 75"] == [[100, 50]]
+    points = [line.get_xydata().tolist() for line in ax.lines if line.get_marker() not in ("None", "")]
+    assert [[50, 0]] in points and len(points) == 2  # and the one in the legend
+    assert list(ax.lines[0].get_ydata()) == pytest.approx([5, 5])
+    assert {"as they are", "jpeg 75"} <= {text.get_text() for text in figure.legends[0].get_texts()}
