@@ -12,11 +12,11 @@ from deepfake_spectra.files import REPOSITORY
 SCRIPTS = {path.stem: path for path in sorted(REPOSITORY.glob("*.py")) if path.stem != "radial_spectrum"}
 ORDER = (  # of the modules, from the ground up: each imports only what stands above it here, and radial_spectrum
     "interrupts", "console", "errors", "files", "folder_lock", "packages", "parallel", "opencv", "pillow", "stderr",
-    "settings", "duplicates", "dataset", "image_checks", "image_files", "alterations", "measurement", "spectrum_cache",
-    "sample.generators", "sample.build", "sample.show", "image_spectra", "published_features", "face_crops",
-    "video_files", "crop_index", "video_crops", "splits", "video_frames", "controls", "metrics", "classification",
-    "video_votes", "results", "claims", "plots", "plane_plots", "result_plots", "detector", "detector_file",
-    "judgement", "sample.train",
+    "settings", "duplicates", "dataset", "image_checks", "image_files", "clips", "alterations", "measurement",
+    "spectrum_cache", "sample.generators", "sample.build", "sample.show", "image_spectra", "published_features",
+    "face_crops", "video_files", "crop_index", "video_crops", "splits", "video_frames", "controls", "metrics",
+    "classification", "video_votes", "robustness", "results", "claims", "plots", "plane_plots", "result_plots",
+    "robustness_plots", "detector", "detector_file", "judgement", "sample.train",
 )  # fmt: skip
 MODULES = {  # name: path
     ".".join(path.relative_to(REPOSITORY / "deepfake_spectra").with_suffix("").parts): path
@@ -83,7 +83,7 @@ def test_heavy_packages_are_imported_where_they_are_used():
     for name, path in (MODULES | SCRIPTS).items():
         for package in imported(tree_of(path))[1] & users.keys():
             users[package].add(name)
-    assert users["matplotlib"] == {"plots", "plane_plots", "result_plots"}
+    assert users["matplotlib"] == {"plots", "plane_plots", "result_plots", "robustness_plots"}
     assert {"classification", "metrics", "detector"} <= users["sklearn"] <= LEARNERS | set(SCRIPTS)
     assert users["torch"] <= {"sample.train", "compare_octave_dcgan"}
     assert users["subprocess"] == {"face_crops", "results"}  # ffmpeg, git
