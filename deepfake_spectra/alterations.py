@@ -19,7 +19,7 @@ from deepfake_spectra.errors import ExperimentError, UnreadableImage, UsageError
 from deepfake_spectra.opencv import cv2
 from deepfake_spectra.pillow import Image
 
-FILTERS = {"area": "BOX", "bilinear": "BILINEAR", "bicubic": "BICUBIC", "lanczos": "LANCZOS"}  # as Pillow calls them
+FILTERS = ("area", "bilinear", "bicubic", "lanczos")
 TIERS = {  # what commonly happens to an image in one go
     "web": "fit 768 + jpeg 60",
     "hard": "fit 512 + jpeg 40",
@@ -44,9 +44,9 @@ def alter(gray: np.ndarray, steps: str) -> np.ndarray:
         `resize WxH`
             By OpenCV: area when smaller, bicubic when larger.
         `scale F FILTER`, `fit N`
-            Either side times F, at most 2, by Pillow with `area`, `bilinear`, `bicubic` or `lanczos`, which on the way
-            down average over all that a new pixel covers (`area` repeats pixels on the way up); down to N pixels on
-            the longer side by Lanczos, never up.
+            Either side times F, at most 2; down to N pixels on the longer side, by Lanczos, never up. `area` averages
+            what a new pixel covers, by OpenCV; `bilinear`, `bicubic` and `lanczos` are Pillow's, which on the way down
+            are widened so that nothing aliases.
         `jpeg Q`, `webp Q`, `h264 CRF`
             Stored at libjpeg's quality, at libwebp's, or as the one frame, a key frame, of a 4:2:0 video by x264, and
             read back.
@@ -160,10 +160,12 @@ def _times(shape, factor):
 
 
 def _resampled(gray, shape, filter_name):
-    """Return an image of another shape, by Pillow: its sums are of integers, the same on every processor."""
+    """Return an image of another shape."""
     if gray.shape == shape:
         return gray
-    return np.asarray(Image.fromarray(gray).resize(shape[::-1], Image.Resampling[FILTERS[filter_name]]))
+    if filter_name == "area":  # Pillow's BOX takes a pixel whole or not at all
+        return cv2.resize(gray, shape[::-1], interpolation=cv2.INTER_AREA)
+    return np.asarray(Image.fromarray(gray).resize(shape[::-1], Image.Resampling[filter_name.upper()]))
 
 
 def _jpeg(gray, quality):

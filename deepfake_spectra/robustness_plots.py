@@ -70,13 +70,15 @@ def panels_figure(path: Path, panels: Panels, rows: Sequence[dict], title: str) 
             _dress(under, x, ["as is", *conditions])
             under.axhline(0, color="0.6", linewidth=0.6, linestyle=":")
             if column == 0:
-                over.set_ylabel("%, 50 is chance")
-                under.set_ylabel("Shift of scores\n(clean s.d.)")
+                over.set_ylabel("Recall, AUC (%)")
+                under.set_ylabel("Shift (clean s.d.)")
         widest = max(1.2 * np.abs(ax.get_ylim()).max() for ax in unders)
         powers = 10.0 ** np.arange(np.ceil(np.log10(widest)))
+        ticks = [*-powers[::-1], 0, *powers]
         for ax in unders:
             ax.set_yscale("symlog", linthresh=1)
-            ax.set(ylim=(-widest, widest), yticks=[*-powers[::-1], 0, *powers])
+            ax.set_ylim(-widest, widest)
+            ax.set_yticks(ticks, [f"{tick:+g}" if tick else "0" for tick in ticks])
             ax.minorticks_off()
         figure.legend(*over.get_legend_handles_labels(), loc="outside lower center", ncols=3)
 
