@@ -18,7 +18,7 @@ _transfer and _learning (.png and .pdf), _accuracy.md, _accuracy.csv, _results.j
 videos robustness_videos_...; of the sample into plots/built_in_sample/. 600 images of 1024x1024: 15 minutes.
 """
 
-from deepfake_spectra.settings import read_settings, run, settings_record  # isort: skip; hears Ctrl-C
+from deepfake_spectra.settings import only_one, read_settings, run, settings_record  # isort: skip; hears Ctrl-C
 
 import re
 from dataclasses import replace
@@ -26,8 +26,10 @@ from importlib.util import find_spec
 from itertools import chain, islice, product
 from pathlib import Path
 
+import numpy as np
+
+from deepfake_spectra.alterations import parse_steps
 from deepfake_spectra.classification import LOGISTIC_TOLERANCE, predict_splits, score_baselines
-from deepfake_spectra.controls import checked_altered
 from deepfake_spectra.dataset import FAKE, REAL, Feature, Precision
 from deepfake_spectra.errors import UsageError
 from deepfake_spectra.image_spectra import (
@@ -51,7 +53,6 @@ from deepfake_spectra.results import (
 )
 from deepfake_spectra.robustness import (
     AS_THEY_ARE,
-    aligned,
     expand,
     fit_trial,
     frame_count_rows,
@@ -139,6 +140,8 @@ def named_panels(settings):
         if title in panels:
             raise UsageError(f"{panel!r}: there is a panel of this kind; name its values in one")
         panels[title] = points
+    if not panels:
+        raise UsageError("PANELS is empty: name at least one alteration")
     if find_spec("imageio_ffmpeg"):
         return panels, []
     left = {title: points for title, points in panels.items() if not any("h264" in text for text in points.values())}
@@ -146,19 +149,28 @@ def named_panels(settings):
     return left, [sentence] * (len(left) < len(panels))
 
 
-def then(before, steps):
-    """Return two alterations as one."""
-    return " + ".join(filter(None, (before, steps)))
-
-
-def find_data(settings):
-    """Return the folder of images, or of frames, and how many there are of what is to be in equal numbers."""
+def load_data(settings, experiment):
+    """Return the folder for the results, the images or frames, their data set, its size, and sentences on that."""
+    feature = Feature(settings.convention, precision=settings.precision, alteration=settings.before)
     if settings.videos:
         images = find_frames(settings.frames_dir)
-        return images, count_frames(images)
-    labels = label_sources(settings.real_sources, settings.fake_sources)
-    images = find_images("faces_hq", settings.data_dir, labels, PAPER_SOURCES)
-    return images, count_images(images)
+        counts = count_frames(images)
+    else:
+        labels = label_sources(settings.real_sources, settings.fake_sources)
+        images = find_images("faces_hq", settings.data_dir, labels, PAPER_SOURCES)  # the sample's if there are none
+        counts = count_images(images)
+    folder = settings.output_dir / images.origin.subfolder
+    check_results(folder, experiment, FIGURES, images.source_dirs())
+    say_sizes(counts, [settings.n_samples])
+    if settings.videos:
+        feature = replace(feature, crop="centre_third", n_bins=300, normalise=True)  # the paper's
+        dataset = load_frames(images, feature, settings.n_threads, settings.max_unreadable)
+        [n_samples], sentences = sizes_that_fit(by_class(dataset).counts(), [settings.n_samples])
+    else:
+        reading = {key: getattr(settings, key) for key in ("seed", "n_threads", "max_unreadable")}
+        dataset = load_spectra(images, feature, settings.n_samples, **reading)
+        [n_samples], sentences = sizes_that_fit(dataset.counts(), [settings.n_samples])
+    return folder, images, dataset.of_draw(n_samples), n_samples, sentences
 
 
 def protocol_splits(dataset, n_samples, settings):
@@ -214,7 +226,8 @@ def make_tables(rows, settings):
         "robustness_trained_altered": f"Trained on them and the same altered: {', '.join(settings.trained_altered)}",
     }
     for table, said in trained.items():
-        yield f"{said}: {spread}", result_table(rows_of(rows, table, METRICS), ("condition",), ("metric",), NAMES)
+        if found := rows_of(rows, table, METRICS):
+            yield f"{said}: {spread}", result_table(found, ("condition",), ("metric",), NAMES)
     yield (
         "Bias: how far the mean score has moved, in standard deviations of the scores of the images as they are; above "
         f"0 towards fake (95 % interval){first}",
@@ -247,77 +260,72 @@ def shift_table(rows):
     return markdown_table([heading(name, NAMES) for name in ("condition", "shift_real", "shift_fake")], body)
 
 
-def main():
-    settings = read_settings(__name__)
-    from sklearn.linear_model import LogisticRegression  # scikit-learn and matplotlib take a second to load
-
+def draw_figures(folder, experiment, panels, rows, title):
+    """Write the figures and return {name: whether it was written}."""
     from deepfake_spectra.robustness_plots import learning_figure, panels_figure, transfer_figure
 
-    panels, sentences = named_panels(settings)
+    names = {name: f"{experiment}_{name}.png" for name in FIGURES}
+    panels_figure(folder / names["panels"], panels, rows, title)
+    learning_figure(folder / names["learning"], rows, title)
+    if transfer := [row for row in rows if row["table"] == "robustness_transfer"]:
+        transfer_figure(folder / names["transfer"], panels, transfer, f"{title}: sources not trained on")
+    return {name: bool(transfer) or name != names["transfer"] for name in names.values()}
+
+
+def main():
+    settings = read_settings(__name__)
+    from sklearn.linear_model import LogisticRegression  # takes a second to load
+
+    panels, remarks = named_panels(settings)
     alterations = list(dict.fromkeys(steps for points in panels.values() for steps in points.values()))
-    if both := sorted({*alterations} & {*settings.trained_altered}):
-        raise UsageError(f"{both[0]!r}: tested, and in TRAINED_ALTERED; a test says more of what was not trained on")
+    if both := [steps for steps in alterations if steps in settings.trained_altered]:
+        raise UsageError(f"{both[0]!r}: tested, and in TRAINED_ALTERED; leave it out of one of them")
+    for steps in filter(None, (settings.before, *settings.trained_altered, *settings.learning_altered)):
+        parse_steps(steps)  # a wrong one ends the run before it has cost anything
+    only_one(DATA_DIR=settings.data_dir, FRAMES_DIR=settings.frames_dir)
     experiment = "robustness_videos" if settings.videos else "robustness"
-    feature = Feature(settings.convention, precision=settings.precision, alteration=settings.before)
-    if settings.videos:
-        feature = replace(feature, crop="centre_third", n_bins=300, normalise=True)
+    folder, images, dataset, n_samples, sentences = load_data(settings, experiment)
+    remarks += sentences
+    protocol, splits, whole_videos, sentences = protocol_splits(dataset, n_samples, settings)
+    remarks += sentences
+
     estimator = LogisticRegression(
         solver="liblinear",
         tol=LOGISTIC_TOLERANCE,
         max_iter=settings.logistic_max_iter,
         random_state=settings.seed,
     )
-    images, counts = find_data(settings)
-    folder = settings.output_dir / images.origin.subfolder
-    check_results(folder, experiment, FIGURES, images.source_dirs())
-    say_sizes(counts, [settings.n_samples])
-    seed, n_threads = settings.seed, settings.n_threads
-    reading = {"n_threads": n_threads, "max_unreadable": settings.max_unreadable}
-    if settings.videos:
-        dataset = load_frames(images, feature, **reading)
-        counts = by_class(dataset).counts()
-    else:
-        dataset = load_spectra(images, feature, settings.n_samples, seed=seed, **reading)
-        counts = dataset.counts()
-    [n_samples], remarks = sizes_that_fit(counts, [settings.n_samples])
-    dataset = dataset.of_draw(n_samples)
-    protocol, splits, whole_videos, more = protocol_splits(dataset, n_samples, settings)
-
+    n_threads = settings.n_threads
     asked_for = [*settings.trained_altered, *settings.learning_altered, *alterations]
-    asked_for = [then(settings.before, steps) for steps in asked_for]
-    states = load_altered(images, dataset.feature, asked_for, n_samples, seed=seed, **reading)
-    states = (aligned(dataset, checked_altered(dataset, state)) for _, state in states)
+    states = load_altered(images, dataset, asked_for, n_threads)
     trained = [dataset.spectra, *islice(states, len(settings.trained_altered))]
     learned = {AS_THEY_ARE: dataset.spectra} | dict(zip(settings.learning_altered, states))
 
     keys = {"protocol": protocol, "n_samples": n_samples}
-    rows = score_baselines(dataset, splits, seed, n_threads, table="sample_sizes", **keys)
+    rows = score_baselines(dataset, splits, settings.seed, n_threads, table="sample_sizes", **keys)
     keys |= {"classifier": CLASSIFIER}
-    trials = [
-        fit_trial(dataset, splits, estimator, trained[:1], n_threads, table="robustness", **keys),
-        fit_trial(dataset, splits, estimator, trained, n_threads, table="robustness_trained_altered", **keys),
-        *transfer_trials(dataset, estimator, settings),
-    ]
+    trials = [fit_trial(dataset, splits, estimator, trained[:1], n_threads, table="robustness", **keys)]
+    if settings.trained_altered:
+        keys["table"] = "robustness_trained_altered"
+        trials.append(fit_trial(dataset, splits, estimator, trained, n_threads, **keys))
+    trials += transfer_trials(dataset, estimator, settings)
     for condition, spectra in zip([AS_THEY_ARE, *alterations], chain(trained[:1], states)):
+        if n_lost := np.isnan(spectra[:, 0]).sum():
+            remarks.append(f"{condition}: nothing is left of {n_lost} of {len(dataset)} images, which are left out")
         for trial in trials:
             rows += trial_rows(trial, dataset, condition, spectra)
     rows += learning_rows(dataset, splits, estimator, learned, settings, protocol=protocol, classifier=CLASSIFIER)
     if whole_videos:
         said = predict_splits(estimator, dataset.spectra, dataset.labels, whole_videos, n_threads)
-        rows += frame_count_rows(said, dataset, settings.frame_counts, table="frames_per_video", **keys)
+        keys["table"] = "frames_per_video"
+        rows += frame_count_rows(said, dataset, settings.frame_counts, **keys)
 
     title = f"Robustness, {len(dataset)} {'frames' if settings.videos else 'images'}{dataset.origin.said}"
     title += f"; all first {settings.before}" if settings.before else ""
-    transfer = [row for row in rows if row["table"] == "robustness_transfer"]
-    panels_figure(folder / f"{experiment}_panels.png", panels, rows, title)
-    if transfer:
-        transfer_figure(folder / f"{experiment}_transfer.png", panels, transfer, f"{title}: sources not trained on")
-    learning_figure(folder / f"{experiment}_learning.png", rows, title)
-    figures = {f"{experiment}_panels.png": True, f"{experiment}_learning.png": True}
-    figures[f"{experiment}_transfer.png"] = bool(transfer)
+    figures = draw_figures(folder, experiment, panels, rows, title)
     captioned = enumerate(make_tables(rows, settings), 1)
     tables = [(f"Table {number}. {caption}", table) for number, (caption, table) in captioned]
-    remarks += sentences + more + headers_warning(rows)
+    remarks += headers_warning(rows)
     write_results(folder, experiment, title, dataset, settings_record(settings), rows, tables, remarks, figures)
 
 

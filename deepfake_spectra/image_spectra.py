@@ -14,7 +14,6 @@ from contextlib import closing
 from dataclasses import replace
 from itertools import islice, permutations
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -30,7 +29,7 @@ from deepfake_spectra.sample.build import sample_images
 from deepfake_spectra.spectrum_cache import SpectrumCache, file_key
 from radial_spectrum import log_power_plane, normalise_by_first, resample_spectrum
 
-FILES_AT_ONCE = 100  # whose spectra, of several alterations, are written together: a kill costs no more
+FILES_AT_ONCE = 100  # whose spectra, in several states, are written together: a kill costs no more
 
 
 def label_sources(real_sources: Sequence[str], fake_sources: Sequence[str]) -> dict[str, int]:
@@ -118,48 +117,17 @@ def load_spectra(
     """
     if feature.alteration:
         parse_steps(feature.alteration)  # a wrong one is the user's mistake, not that of every image
-    draws = _draw(images, seed, max_unreadable)
-    dataset, sentence = _load(images, draws, feature, n_samples, n_threads, max_unreadable)
-    print(sentence)
-    return dataset
-
-
-def load_altered(
-    images: ImageFolder,
-    feature: Feature,
-    alterations: Sequence[str],
-    n_samples: int | None = None,
-    *,
-    seed: int = 0,
-    n_threads: int = -1,
-    max_unreadable: float = 0.01,
-) -> Iterator[tuple[str, SpectrumDataset]]:
-    """Yield (alteration, what `load_spectra` gives of the feature so altered), decoding each file once for all.
-
-    Spectra that the cache does not hold are measured first, of all alterations, and written every FILES_AT_ONCE files;
-    then one data set at a time is in memory. Parameters and errors are those of `load_spectra`.
-    """
-    features = [replace(feature, alteration=steps) for steps in alterations]
-    for steps in filter(None, alterations):
-        parse_steps(steps)
-    draws = _draw(images, seed, max_unreadable)
-    n_of_source = _n_of_source(images, draws.files, n_samples)
-    paths = [path for source, draw in draws.files.items() for path in draw[: n_of_source[source]]]
-    _measure_ahead(images, paths, features, n_threads)
-    for steps, altered in zip(alterations, features):
-        yield steps, _load(images, draws, altered, n_samples, n_threads, max_unreadable)[0]
-
-
-def _load(images, draws, feature, n_samples, n_threads, max_unreadable):
-    """Return the data set of one feature, and a sentence on what was in the cache."""
     labels = images.labels_of_sources
-    n_of_source = _n_of_source(images, draws.files, n_samples)
+    draws, not_images = _draw_files(images.path, labels, seed)
+    _refuse_too_many(not_images, sum(map(len, draws.values())) + len(not_images), max_unreadable)
+    takes_all = n_samples is None or images.group_of is not None
+    n_of_source = {name: len(draw) if takes_all else max(2, n_samples // len(draws)) for name, draw in draws.items()}
     cache = SpectrumCache(images.cache_dir, feature)
-    measured, unreadable, sentence = _measure_draws(images.path, draws.files, n_of_source, feature, cache, n_threads)
+    measured, unreadable = _measure_draws(images.path, draws, n_of_source, feature, cache, n_threads)
     _refuse_too_many(unreadable, len(measured) + len(unreadable), max_unreadable)
-    rows = [(source, path) for source, draw in draws.files.items() for path in draw if path in measured]
+    rows = [(source, path) for source, draw in draws.items() for path in draw if path in measured]
     if not rows:
-        raise ExperimentError(f"{display_path(images.path)}: no readable image in {listed(list(labels))}")
+        raise ExperimentError(f"{display_path(images.path)}: no readable image in {listed(list(draws))}")
     spectra = _common_length([measured[path].spectrum for _, path in rows], feature.n_bins)
     headers = np.array([measured[path].header for _, path in rows], dtype=IMAGE_HEADER)
     remarks = Counter(key for _, path in rows for key in measured[path].remarks)
@@ -174,11 +142,63 @@ def _load(images, draws, feature, n_samples, n_threads, max_unreadable):
         digests=[measured[path].sha256 for _, path in rows],
         origin=images.origin,
         group_name=images.group_name,
-        skipped=draws.not_images + unreadable,
+        skipped=not_images + unreadable,
     )
-    dataset.remarks += dataset.duplicate_remarks() + _size_remarks(headers) + _link_remarks(images.path, labels)
+    dataset.remarks += dataset.duplicate_remarks() + _size_remarks(headers) + _link_remarks(images.path, draws)
     dataset.remarks += [f"{remarks[key]} images: {REMARKS[key]}" for key in REMARKS if remarks[key]]
-    return dataset, sentence
+    return dataset
+
+
+def load_altered(
+    images: ImageFolder, dataset: SpectrumDataset, alterations: Sequence[str], n_threads: int = -1
+) -> Iterator[np.ndarray]:
+    """Yield the spectra of the images of a data set in several states, decoding each file once for all of them.
+
+    What the cache does not hold is measured first; then one state at a time is in memory.
+
+    Parameters
+    ----------
+    images : ImageFolder
+        That the data set was loaded from.
+    dataset : SpectrumDataset
+    alterations : sequence of str
+        What is done to the images, after what the data set's own feature does; see `alterations.alter`.
+    n_threads : int
+
+    Yields
+    ------
+    ndarray of float64, (n_images, n_bins)
+        In the order of the data set; NaN in the rows of images of which nothing is left, being blank or too small.
+
+    Raises
+    ------
+    UsageError
+        An unknown alteration.
+    ExperimentError
+        Less than half of the images of a source are left.
+    KeyboardInterrupt
+        With a word on what is kept.
+    """
+    own = dataset.feature
+    features = [replace(own, alteration=" + ".join(filter(None, (own.alteration, steps)))) for steps in alterations]
+    for feature in features:
+        parse_steps(feature.alteration)
+    keys = [file_key(images.path, path) for path in dataset.paths]
+    _measure_ahead(images, keys, features, n_threads)
+    for feature in features:
+        found = SpectrumCache(images.cache_dir, feature).find(keys)
+        spectra = np.full(dataset.spectra.shape, np.nan)
+        for row, key in enumerate(keys):
+            if key in found:
+                spectra[row] = resample_spectrum(found[key].spectrum, spectra.shape[1])
+        for source, n_images in dataset.counts().items():
+            n_left = np.isfinite(spectra[dataset.sources == source, 0]).sum()
+            if 2 * n_left < n_images:
+                raise ExperimentError(
+                    f"{printable(source)}: {feature.alteration} leaves {n_left} of {n_images} images; "
+                    "leave that alteration out"
+                )
+        yield normalise_by_first(spectra) if feature.normalise else spectra
 
 
 def mean_log_power_plane(folder: Path, paths: Sequence[str], alteration: str = "", n_threads: int = -1) -> np.ndarray:
@@ -204,8 +224,8 @@ def mean_planes(folder: Path, dataset: SpectrumDataset, n_images: int, n_threads
 
 def count_images(images: ImageFolder) -> dict[str, int]:
     """Return {source: number of its files that look like images}, before any of them is decoded."""
-    draws = _draw_files(images.path, images.labels_of_sources, seed=0)
-    return {source: len(draw) for source, draw in draws.files.items()}
+    draws, _ = _draw_files(images.path, images.labels_of_sources, seed=0)
+    return {source: len(draw) for source, draw in draws.items()}
 
 
 def say_sizes(counts: dict[str, int], sample_sizes: Sequence[int]) -> None:
@@ -251,29 +271,8 @@ def sizes_that_fit(counts: dict[str, int], sample_sizes: Sequence[int]) -> tuple
     return list(dict.fromkeys(sizes)), sentences
 
 
-class _Draws(NamedTuple):
-    """What is to be measured."""
-
-    files: dict[str, list[str]]  # source: its images in the order of the draw
-    not_images: list[tuple[str, str]]  # (path, reason) of files that only look like images
-
-
-def _draw(images, seed, max_unreadable):
-    """Return the draws from a folder, if not too much of what is there only looks like an image."""
-    draws = _draw_files(images.path, images.labels_of_sources, seed)
-    n_files = sum(map(len, draws.files.values())) + len(draws.not_images)
-    _refuse_too_many(draws.not_images, n_files, max_unreadable)
-    return draws
-
-
-def _n_of_source(images, files, n_samples):
-    """Return {source: number of images to take}."""
-    takes_all = n_samples is None or images.group_of is not None
-    return {name: len(draw) if takes_all else max(2, n_samples // len(files)) for name, draw in files.items()}
-
-
 def _draw_files(data_dir, labels_of_sources, seed):
-    """Return the _Draws of the sources."""
+    """Return {source: its images in the order of the draw} and (path, reason) of files that only look like images."""
     draws, not_images = {}, []
     for source in labels_of_sources:
         if Path(source).is_absolute() or not (data_dir / source).is_dir():
@@ -293,7 +292,7 @@ def _draw_files(data_dir, labels_of_sources, seed):
             f"{display_path(data_dir)}: some of {listed(list(draws))} lie in each other; name folders that share no "
             "image"
         )
-    return _Draws(draws, not_images)
+    return draws, not_images
 
 
 def _refuse_too_many(unreadable, n_files, max_unreadable):
@@ -307,7 +306,7 @@ def _refuse_too_many(unreadable, n_files, max_unreadable):
 
 
 def _measure_draws(data_dir, draws, n_of_source, feature, cache, n_threads):
-    """Return {path: Measured} of the first readable images of each draw, what was unreadable, and a sentence."""
+    """Return {path: Measured} for the first readable images of each draw, and what was unreadable on the way."""
     measured, unreadable = {}, []
     waiting = {source: iter(draw) for source, draw in draws.items()}
     wanted = {source: min(n_of_source[source], len(draw)) for source, draw in draws.items()}
@@ -332,47 +331,8 @@ def _measure_draws(data_dir, draws, n_of_source, feature, cache, n_threads):
                     measured[key.path] = result
             lost = {path for path in batch if path not in measured}
             wanted = {source: len(lost.intersection(draw)) for source, draw in draws.items()}
-    sentence = f"{_title(feature)}: {n_cached} from {display_path(cache.folder)}, {n_computed} computed{cache.reason}"
-    return measured, unreadable, sentence
-
-
-def _measure_ahead(images, paths, features, n_threads):
-    """Write into the cache what it lacks of several features, decoding each file once for all of them."""
-    keys = [file_key(images.path, path) for path in paths]
-    caches = {feature: SpectrumCache(images.cache_dir, feature) for feature in features}
-    lacking = {key: [] for key in keys}
-    for feature, cache in caches.items():
-        cached = cache.find(keys)
-        for key in keys:
-            if key not in cached:
-                lacking[key].append(feature)
-    lacking = {key: wanted for key, wanted in lacking.items() if wanted}
-    n_lacking = sum(map(len, lacking.values()))
-    print(
-        f"spectra of {len(features)} alterations: {len(keys) * len(features) - n_lacking} from "
-        f"{display_path(images.cache_dir)}, {n_lacking} to be computed from {len(lacking)} files"
-    )
-
-    def flush():
-        for cache in caches.values():
-            cache.flush()
-
-    results = in_threads(lambda key: measure_features(images.path / key.path, lacking[key]), lacking, n_threads)
-    progress = tqdm(results, "altered images", len(lacking), unit="image", disable=None, smoothing=0.05)
-    try:
-        for number, (found, (key, wanted)) in enumerate(zip(progress, lacking.items(), strict=True), 1):
-            for feature, result in zip(wanted, found, strict=True):
-                if not isinstance(result, UnreadableImage):  # which `_load` will count
-                    caches[feature].add(key, result)
-            if number % FILES_AT_ONCE == 0:
-                flush()
-    except KeyboardInterrupt:
-        flush()
-        n_kept = sum(cache.n_written for cache in caches.values())
-        raise KeyboardInterrupt(f"{n_kept} new spectra are kept in {display_path(images.cache_dir)}") from None
-    finally:
-        results.close()
-        flush()
+    print(f"{_title(feature)}: {n_cached} from {display_path(cache.folder)}, {n_computed} computed{cache.reason}")
+    return measured, unreadable
 
 
 def _title(feature):
@@ -395,6 +355,44 @@ def _measured_files(data_dir, keys, feature, cache, n_threads) -> Iterator[tuple
     finally:
         results.close()
         cache.flush()
+
+
+def _measure_ahead(images, keys, features, n_threads):
+    """Write into the cache what it lacks of several features, decoding each file once for all of them."""
+    caches = {feature: SpectrumCache(images.cache_dir, feature) for feature in features}
+    lacking = {key: [] for key in keys}
+    for feature, cache in caches.items():
+        cached = cache.find(keys)
+        for key in keys:
+            if key not in cached:
+                lacking[key].append(feature)
+    lacking = {key: wanted for key, wanted in lacking.items() if wanted}
+
+    def flush():
+        for cache in caches.values():
+            cache.flush()
+
+    results = in_threads(lambda key: measure_features(images.path / key.path, lacking[key]), lacking, n_threads)
+    progress = tqdm(results, "altered images", len(lacking), unit="image", disable=None, smoothing=0.05)
+    try:
+        for number, (found, (key, wanted)) in enumerate(zip(progress, lacking.items(), strict=True), 1):
+            for feature, result in zip(wanted, found, strict=True):
+                if not isinstance(result, UnreadableImage):
+                    caches[feature].add(key, result)
+            if number % FILES_AT_ONCE == 0:
+                flush()
+    except KeyboardInterrupt:
+        flush()
+        n_kept = sum(cache.n_written for cache in caches.values())
+        raise KeyboardInterrupt(f"{n_kept} new spectra are kept in {display_path(images.cache_dir)}") from None
+    finally:
+        results.close()
+        flush()
+    n_computed = sum(map(len, lacking.values()))
+    print(
+        f"spectra of {len(caches)} alterations: {len(keys) * len(caches) - n_computed} from "
+        f"{display_path(images.cache_dir)}, {n_computed} computed from {len(lacking)} files"
+    )
 
 
 def _measured_or_reason(path, feature):

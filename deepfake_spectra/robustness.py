@@ -48,15 +48,6 @@ def expand(panel: str) -> dict[str, str]:
     return steps_of
 
 
-def aligned(dataset: SpectrumDataset, state: SpectrumDataset) -> np.ndarray:
-    """Return the spectra of another state of the same images in the order of a data set; NaN where one has none."""
-    row_of = {path: row for row, path in enumerate(state.paths)}
-    known = np.array([path in row_of for path in dataset.paths])
-    spectra = np.full(dataset.spectra.shape, np.nan)
-    spectra[known] = state.spectra[[row_of[path] for path in dataset.paths if path in row_of]]
-    return spectra
-
-
 def fit_trial(
     dataset: SpectrumDataset,
     splits: Sequence[Split],
@@ -103,14 +94,14 @@ def trial_rows(trial: Trial, dataset: SpectrumDataset, condition: str, spectra: 
     condition : str
         What the rows call the state.
     spectra : (n_rows, n_bins) float
-        From `aligned`.
+        From `image_spectra.load_altered`.
 
     Returns
     -------
     list of dict
         See `classification.score_classifiers`; then `shift_real` and `shift_fake`, by how much the mean score of a
         class has moved, in units of the pooled standard deviation of the scores as they are (above 0: towards fake).
-        Its interval is Student's, over the images (or groups) of one test.
+        Its interval is Student's, over the images of one test, or over all groups that were tested.
     """
     after = _asked(trial.splits, trial.fitted, dataset.labels, spectra)
     units = {"groups": dataset.kept_together} if dataset.is_grouped else {"equal": dataset.equal_images}
@@ -119,7 +110,7 @@ def trial_rows(trial: Trial, dataset: SpectrumDataset, condition: str, spectra: 
     rows[0]["predictions"] = [said._replace(rows=paths[said.rows]) for said in after]
     [unit_of_row] = units.values()
     for label, metric in ((REAL, "shift_real"), (FAKE, "shift_fake")):
-        shift = _shift(trial.before, after, label, unit_of_row)
+        shift = _shift(trial.before, after, label, unit_of_row, dataset.is_grouped)
         rows.append(rows[0] | {"metric": metric} | shift)
         del rows[-1]["predictions"]
     return rows
@@ -134,11 +125,12 @@ def learning_splits(sources: np.ndarray, splits: Sequence[Split], sizes: Sequenc
     splits : sequence of Split
         With equal numbers of each source.
     sizes : sequence of int
-        Images to train on in total; at least one of each source, at most all, which come last.
+        Images to train on in total; at least one of each source, and well below all, which come last.
     """
     names = np.unique(sources)
     most = min(len(split.train) for split in splits) // len(names)
-    for n_each in sorted({min(max(1, size // len(names)), most) for size in sizes} | {most}):
+    n_each_of = {max(1, size // len(names)) for size in sizes}
+    for n_each in sorted({n_each for n_each in n_each_of if 1.2 * n_each < most} | {most}):
         narrowed = []
         for number, split in enumerate(splits):
             drawn = np.random.default_rng(number).permutation(split.train)
@@ -148,7 +140,7 @@ def learning_splits(sources: np.ndarray, splits: Sequence[Split], sizes: Sequenc
 
 
 def present(splits: Sequence[Split], spectra: np.ndarray) -> list[Split]:
-    """Return splits without the rows that spectra from `aligned` lack."""
+    """Return splits without the rows that spectra from `image_spectra.load_altered` lack."""
     return [Split(*(side[np.isfinite(spectra[side, 0])] for side in split)) for split in splits]
 
 
@@ -176,7 +168,7 @@ def _asked(splits, fitted, labels, spectra):
     return predictions
 
 
-def _shift(before, after, label, unit_of_row):
+def _shift(before, after, label, unit_of_row, are_groups):
     """Return mean, spread and interval of how far the scores of one class have moved."""
     from scipy.special import stdtrit
 
@@ -191,7 +183,9 @@ def _shift(before, after, label, unit_of_row):
             of_unit[unit].append(value)
     mean, std = np.mean(means), np.std(means, ddof=1) if len(means) > 1 else np.nan
     per_unit = np.array([np.mean(values) for values in of_unit.values()])
-    n_units = np.mean([len(np.unique(unit_of_row[said.rows[said.labels == label]])) for said in after])
+    n_units = len(per_unit)
+    if not are_groups:
+        n_units = np.mean([len(np.unique(unit_of_row[said.rows[said.labels == label]])) for said in after])
     half = np.nan
     if n_units > 1:
         half = stdtrit(n_units - 1, 0.975) * per_unit.std(ddof=1) / np.sqrt(n_units)

@@ -19,10 +19,15 @@ CURVES = ("-", "--", "-.", ":")
 Panels = dict[str, dict[str, str]]  # title: {what stands at the axis: condition}
 
 
+def means_of(rows: Sequence[dict]) -> np.ndarray:
+    """Return the means of rows, (n_rows,), NaN where one is undefined."""
+    return np.array([np.nan if row["mean"] is None else row["mean"] for row in rows])
+
+
 def plot_band(ax: Axes, x: Sequence[float], rows: Sequence[dict], per_cent: bool = True, **style) -> Axes:
     """Draw the means of rows over x, with a band of their 95 % intervals; where there is none, the line alone."""
     scale = 100 if per_cent else 1
-    means = np.array([np.nan if row["mean"] is None else scale * row["mean"] for row in rows])
+    means = scale * means_of(rows)
     low, high = (
         [mean if row[end] is None else scale * row[end] for row, mean in zip(rows, means)] for end in ("low", "high")
     )
@@ -43,6 +48,7 @@ def panels_figure(path: Path, panels: Panels, rows: Sequence[dict], title: str) 
     title : str
     """
     row_of = {(row["table"], row.get("condition"), row["metric"]): row for row in rows}
+    has_trained_altered = any(table == "robustness_trained_altered" for table, *_ in row_of)
     n_lines = -(-len(panels) // COLUMNS)
     with new_figure(path, 0.9 + 2.3 * n_lines, title) as figure:
         axes = figure.subplots(2 * n_lines, COLUMNS, height_ratios=[1.6, 1] * n_lines, squeeze=False)
@@ -62,10 +68,17 @@ def panels_figure(path: Path, panels: Panels, rows: Sequence[dict], title: str) 
                 plot_band(over, x, of("robustness", f"recall_{name}"), label=f"recall of {name}s", **style)
                 plot_band(under, x, of("robustness", f"shift_{name}"), per_cent=False, **style)
                 dotted = style | {"marker": "", "linestyle": ":"}
-                trained = [100 * row["mean"] for row in of("robustness_trained_altered", f"recall_{name}")]
-                over.plot(x, trained, label=f"recall of {name}s, trained on altered ones, too", **dotted)
-            auc = [100 * row["mean"] for row in of("robustness", "roc_auc")]
-            over.plot(x, auc, color="0.3", linestyle="--", linewidth=0.8, label="ROC AUC")
+                if has_trained_altered:
+                    trained = 100 * means_of(of("robustness_trained_altered", f"recall_{name}"))
+                    over.plot(x, trained, label=f"recall of {name}s, trained on altered ones, too", **dotted)
+            over.plot(
+                x,
+                100 * means_of(of("robustness", "roc_auc")),
+                color="0.3",
+                linestyle="--",
+                linewidth=0.8,
+                label="ROC AUC",
+            )
             _dress(over, x, [], panel)
             _dress(under, x, ["as is", *conditions])
             under.axhline(0, color="0.6", linewidth=0.6, linestyle=":")
@@ -100,7 +113,7 @@ def transfer_figure(path: Path, panels: Panels, rows: Sequence[dict], title: str
             x = np.arange(len(shown))
             for sources, line in zip(trainings, cycle(CURVES)):
                 for label, name in enumerate(CLASS_NAMES):
-                    recalls = [100 * row_of[sources, condition, f"recall_{name}"]["mean"] for condition in shown]
+                    recalls = 100 * means_of([row_of[sources, steps, f"recall_{name}"] for steps in shown])
                     named = f"{name}s, trained on {' + '.join(sources)}".replace("$", r"\$")
                     ax.plot(x, recalls, color=COLOURS[label][0], linestyle=line, linewidth=0.9, label=named)
             _dress(ax, x, ["as is", *conditions], panel)
