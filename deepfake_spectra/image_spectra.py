@@ -190,7 +190,8 @@ def load_altered(
         spectra = np.full(dataset.spectra.shape, np.nan)
         for row, key in enumerate(keys):
             if key in found:
-                spectra[row] = resample_spectrum(found[key].spectrum, spectra.shape[1])
+                spectrum = resample_spectrum(found[key].spectrum, spectra.shape[1])
+                spectra[row] = normalise_by_first(spectrum) if own.normalise else spectrum
         for source, n_images in dataset.counts().items():
             n_left = np.isfinite(spectra[dataset.sources == source, 0]).sum()
             if 2 * n_left < n_images:
@@ -198,7 +199,7 @@ def load_altered(
                     f"{printable(source)}: {feature.alteration} leaves {n_left} of {n_images} images; "
                     "leave that alteration out"
                 )
-        yield normalise_by_first(spectra) if feature.normalise else spectra
+        yield spectra
 
 
 def mean_log_power_plane(folder: Path, paths: Sequence[str], alteration: str = "", n_threads: int = -1) -> np.ndarray:

@@ -147,9 +147,13 @@ def present(splits: Sequence[Split], spectra: np.ndarray) -> list[Split]:
 def frame_count_rows(
     predictions: Sequence[Prediction], dataset: SpectrumDataset, counts: Sequence[int], **keys
 ) -> list[dict]:
-    """Return the rows of videos judged by the mean score of some of their frames, drawn: the first in order of rows."""
+    """Return the rows of videos judged by the mean score of so many of their frames, the first in the order of rows.
+
+    A data set's rows are in the order of a draw. Counts that no video has are left out.
+    """
+    most = max(np.unique(dataset.groups[said.rows], return_counts=True)[1].max() for said in predictions)
     rows = []
-    for count in counts:
+    for count in (count for count in counts if count <= most):
         videos = []
         for said in predictions:
             chosen = _first_of_each(dataset.groups[said.rows], count)
