@@ -11,11 +11,12 @@ of them altered as in a test; again from each pair of sources to the others; and
     python measure_robustness.py --before "jpeg 75"             # all images of one quality first
     python measure_robustness.py --videos --frames-dir DIR      # frames of videos, by extract_video_frames.py
 
-All is done to the grey image that the spectrum is made of. A JPEG stores grey (luma) and colour apart and thins out the
-colour alone (4:2:0), so the luma of an image that is saved again in colour is that of the grey one within rounding; of
-WebP and H.264 likewise. Spectra are resampled to the length of those trained on. Writes plots/robustness_panels,
-_transfer and _learning (.png and .pdf), _accuracy.md, _accuracy.csv, _results.json, _scores.csv.gz and _files.txt, of
-videos robustness_videos_...; of the sample into plots/built_in_sample/. 600 images of 1024x1024: 15 minutes.
+All is done to the grey image that the spectrum is made of. Of a JPEG that is what becomes of its picture in colour: its
+luma is stored apart and whole, its colour alone is thinned out (4:2:0). Of WebP and H.264 it is an approximation; see
+docs/robustness.md. Spectra are resampled to the length of those trained on. Writes plots/robustness_panels, _transfer
+and _learning (.png and .pdf), _accuracy.md, _accuracy.csv, _results.json, _scores.csv.gz and _files.txt, of videos
+robustness_videos_...; of the sample into plots/built_in_sample/. 600 images of 1024x1024 take some 15 minutes on two
+cores.
 """
 
 from deepfake_spectra.settings import only_one, read_settings, run, settings_record  # isort: skip; hears Ctrl-C
@@ -320,8 +321,8 @@ def main():
         keys["table"] = "frames_per_video"
         rows += frame_count_rows(said, dataset, settings.frame_counts, **keys)
 
-    title = f"Robustness, {len(dataset)} {'frames' if settings.videos else 'images'}{dataset.origin.said}"
-    title += f"; all first {settings.before}" if settings.before else ""
+    kind = f"{'frames' if settings.videos else 'images'}{f', all first {settings.before}' if settings.before else ''}"
+    title = f"Robustness, {len(dataset)} {kind}{dataset.origin.said}"
     figures = draw_figures(folder, experiment, panels, rows, title)
     captioned = enumerate(make_tables(rows, settings), 1)
     tables = [(f"Table {number}. {caption}", table) for number, (caption, table) in captioned]

@@ -49,14 +49,15 @@ def panels_figure(path: Path, panels: Panels, rows: Sequence[dict], title: str) 
     """
     row_of = {(row["table"], row.get("condition"), row["metric"]): row for row in rows}
     has_trained_altered = any(table == "robustness_trained_altered" for table, *_ in row_of)
-    n_lines = -(-len(panels) // COLUMNS)
-    with new_figure(path, 0.9 + 2.3 * n_lines, title) as figure:
-        axes = figure.subplots(2 * n_lines, COLUMNS, height_ratios=[1.6, 1] * n_lines, squeeze=False)
-        for ax in axes.ravel()[_unused(len(panels), n_lines)]:
+    n_columns = min(COLUMNS, len(panels))
+    n_lines = -(-len(panels) // n_columns)
+    with new_figure(path, 0.9 + 2.3 * n_lines, f"{title}: trained once, threshold fixed") as figure:
+        axes = figure.subplots(2 * n_lines, n_columns, height_ratios=[1.6, 1] * n_lines, squeeze=False)
+        for ax in axes.reshape(n_lines, 2, n_columns).swapaxes(0, 1).reshape(2, -1)[:, len(panels) :].ravel():
             ax.remove()
         unders = []
         for number, (panel, conditions) in enumerate(panels.items()):
-            line, column = divmod(number, COLUMNS)
+            line, column = divmod(number, n_columns)
             over, under = axes[2 * line : 2 * line + 2, column]
             unders.append(under)
             shown = [AS_THEY_ARE, *conditions.values()]
@@ -103,9 +104,10 @@ def transfer_figure(path: Path, panels: Panels, rows: Sequence[dict], title: str
     """
     row_of = {(tuple(row["train_sources"]), row["condition"], row["metric"]): row for row in rows}
     trainings = list(dict.fromkeys(sources for sources, _, _ in row_of))
-    n_lines = -(-len(panels) // COLUMNS)
+    n_columns = min(COLUMNS, len(panels))
+    n_lines = -(-len(panels) // n_columns)
     with new_figure(path, 1.3 + 1.5 * n_lines, title) as figure:
-        axes = figure.subplots(n_lines, COLUMNS, sharey=True, squeeze=False)
+        axes = figure.subplots(n_lines, n_columns, sharey=True, squeeze=False)
         for ax in axes.ravel()[len(panels) :]:
             ax.remove()
         for ax, (panel, conditions) in zip(axes.ravel(), panels.items()):
@@ -159,12 +161,6 @@ def learning_figure(path: Path, rows: Sequence[dict], title: str) -> None:
 def _rows_in(row_of, conditions, table, metric):
     """Return the row of each condition."""
     return [row_of[table, condition, metric] for condition in conditions]
-
-
-def _unused(n_panels, n_lines):
-    """Return which of the axes, two lines to a line of panels, hold no panel, in the order of `ravel`."""
-    number = np.arange(n_lines * COLUMNS).reshape(n_lines, COLUMNS)
-    return np.repeat(number >= n_panels, 2, axis=0).ravel()
 
 
 def _dress(ax, x, labels, title=""):
