@@ -67,6 +67,7 @@ from deepfake_spectra.video_frames import (
     count_frames,
     find_frames,
     frame_splits,
+    independent_people,
     load_frames,
     protocol_sides,
     video_splits,
@@ -302,9 +303,10 @@ def main():
     trained = [dataset.spectra, *islice(states, len(settings.trained_altered))]
     learned = {AS_THEY_ARE: dataset.spectra} | dict(zip(settings.learning_altered, states))
 
+    clusters = independent_people(dataset, protocol) if settings.videos else None
     keys = {"protocol": protocol, "n_samples": n_samples}
     rows = score_baselines(dataset, splits, settings.seed, n_threads, table="sample_sizes", **keys)
-    keys |= {"classifier": CLASSIFIER}
+    keys |= {"classifier": CLASSIFIER, "clusters": clusters}
     trials = [fit_trial(dataset, splits, estimator, trained[:1], n_threads, table="robustness", **keys)]
     if settings.trained_altered:
         keys["table"] = "robustness_trained_altered"
@@ -315,7 +317,7 @@ def main():
             remarks.append(f"{condition}: nothing is left of {n_lost} of {len(dataset)} images, which are left out")
         for trial in trials:
             rows += trial_rows(trial, dataset, condition, spectra)
-    rows += learning_rows(dataset, splits, estimator, learned, settings, protocol=protocol, classifier=CLASSIFIER)
+    rows += learning_rows(dataset, splits, estimator, learned, settings, **keys)
     if whole_videos:
         said = predict_splits(estimator, dataset.spectra, dataset.labels, whole_videos, n_threads)
         keys["table"] = "frames_per_video"

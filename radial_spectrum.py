@@ -50,8 +50,11 @@ def radial_spectrum(gray: np.ndarray, convention: Convention = "published", dtyp
     convention : {"published", "published_2019", "centred"}
         See the head of this module.
     dtype : np.float64 or np.float32
-        Precision of the transform. float64 agrees with a plain sum over the plane to 1e-12 relative; float32 is
-        faster and errs by up to about 1e-4 in single bins of a photograph, by more where frequencies are empty.
+        Precision of the transform. float64 agrees with a plain sum over the plane to 1e-12 relative. float32 is faster
+        and errs in the bins of the corner, where a ring holds few frequencies: of 2,260 8-bit photographs and faces the
+        worst bin is 0.00017 off in the median, 0.011 at most, by values of some 100. Relative to values near zero, as
+        images scaled to 0 ... 1 have them, that is much; and so it is in any bin where frequencies are nearly empty, in
+        drawings and in smooth images that were never rounded to integers.
 
     Returns
     -------
@@ -120,10 +123,18 @@ def azimuthal_average(plane: np.ndarray, convention: Convention = "published") -
         Not two-dimensional, or a side below 9; "published_2019" of a plane more than twice as wide as high.
     """
     plane = np.asarray(plane, dtype=np.float64)
-    _check(plane.shape, convention)
-    rows, columns = (np.arange(side) - side // 2 for side in plane.shape)
-    bins = _ring_of(rows, columns, plane.shape, convention).ravel()
+    bins = ring_numbers(plane.shape, convention).ravel()
     return _kept_bins(np.bincount(bins, plane.ravel()) / np.bincount(bins), convention)
+
+
+def ring_numbers(shape: tuple[int, int], convention: Convention = "published") -> np.ndarray:
+    """Return the ring, from 0, of each frequency of a plane: int, (height, width), as `azimuthal_average` takes it.
+
+    The rings that a convention drops are among them. Raises ValueError as `azimuthal_average` does.
+    """
+    _check(shape, convention)
+    rows, columns = (np.arange(side) - side // 2 for side in shape)
+    return _ring_of(rows, columns, shape, convention)
 
 
 def log_power_plane(gray: np.ndarray) -> np.ndarray:

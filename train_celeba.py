@@ -73,7 +73,7 @@ MAX_UNREADABLE: float = 0.01  # share of unreadable files above which the run en
 
 # feature
 CONVENTION: Convention = "published"  # "published_2019": as the authors' reals; "centred": every ring is kept
-PRECISION: Precision = "float64"  # float32 is faster; single bins of a photograph err by up to 1e-4 of their value
+PRECISION: Precision = "float64"  # float32 is faster; single bins err, see `radial_spectrum`
 N_BINS: int = 80  # values per spectrum; the paper's
 
 # classifiers

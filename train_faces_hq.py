@@ -70,7 +70,7 @@ MAX_UNREADABLE: float = 0.01  # share of unreadable files above which the run en
 
 # feature
 CONVENTION: Convention = "published"  # "centred" has DC at the centre and keeps every ring
-PRECISION: Precision = "float64"  # float32 is faster; single bins of a photograph err by up to 1e-4 of their value
+PRECISION: Precision = "float64"  # float32 is faster; single bins err, see `radial_spectrum`
 N_BINS: int | None = None  # values per spectrum; none: as many as the shortest has (722 at 1024x1024)
 
 # classifiers

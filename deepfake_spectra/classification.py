@@ -11,7 +11,8 @@ from tqdm import tqdm
 
 from deepfake_spectra.dataset import FAKE, REAL, SpectrumDataset, Split
 from deepfake_spectra.files import printable
-from deepfake_spectra.metrics import Prediction, result_rows
+from deepfake_spectra.intervals import intervals
+from deepfake_spectra.metrics import METRICS, Prediction, metric_values
 from deepfake_spectra.parallel import in_threads
 
 # Of liblinear. By its default, 1e-4, it stops so early on unscaled spectra that the last bit of a sum, which depends on
@@ -52,12 +53,69 @@ class KMeansDetector:
         return np.where(self._k_means.predict(spectra) == self._fake_cluster, FAKE, REAL)
 
 
+def result_rows(
+    predictions: Sequence[Prediction],
+    groups: np.ndarray | None = None,
+    equal: np.ndarray | None = None,
+    clusters: np.ndarray | None = None,
+    **keys,
+) -> list[dict]:
+    """Return one tidy row for each metric of a classifier over its splits.
+
+    Parameters
+    ----------
+    predictions : sequence of Prediction
+        One per split.
+    groups : (n_rows,) str, optional
+        What the rows belong to, if they are not independent of each other.
+    equal : (n_rows,) int, optional
+        Of independent rows: the same number for copies of one image, which an interval counts once.
+    clusters : (n_rows,), optional
+        What the groups belong to, if they are not independent, either: people, of videos.
+    **keys
+        `table`, `protocol`, `n_samples`, `classifier` and whatever else tells the row from others.
+
+    Returns
+    -------
+    list of dict
+        `keys`, then `metric`, `mean` and `std` (over the splits, ddof = 1; None for one split), `low` and `high`
+        (95 %, see `intervals.intervals`), `n_test`, `n_test_fake` (the fakes among them), `n_test_groups` (None without
+        groups) and `scores` (one per split). Undefined numbers are None.
+    """
+    clusters = groups if clusters is None else clusters
+    units = equal if clusters is None else clusters
+    values = [metric_values(said, None if units is None else units[said.rows]) for said in predictions]
+    n_test = [len(prediction.rows) for prediction in predictions]
+    n_fake = [int(np.count_nonzero(prediction.labels == FAKE)) for prediction in predictions]
+    n_groups = None if groups is None else [len(np.unique(groups[prediction.rows])) for prediction in predictions]
+    limits = intervals(predictions, clusters, equal)
+    rows = []
+    for metric in METRICS:
+        scores = np.array([value[metric] for value in values])
+        rows.append(
+            keys
+            | {
+                "metric": metric,
+                "mean": _number(scores.mean()),
+                "std": _number(scores.std(ddof=1)) if len(scores) > 1 else None,
+                "low": _number(limits[metric][0]),
+                "high": _number(limits[metric][1]),
+                "n_test": n_test,
+                "n_test_fake": n_fake,
+                "n_test_groups": n_groups,
+                "scores": [_number(score) for score in scores],
+            }
+        )
+    return rows
+
+
 def score_classifiers(
     dataset: SpectrumDataset,
     splits: Sequence[Split],
     classifiers: dict[str, object],
     n_threads: int = -1,
     columns: np.ndarray | None = None,
+    clusters: np.ndarray | None = None,
     **keys,
 ) -> list[dict]:
     """Return the rows of classifiers over some splits.
@@ -71,13 +129,15 @@ def score_classifiers(
     n_threads : int
     columns : (n_rows, n_columns) float, optional
         What they are fitted to; default the spectra.
+    clusters : (n_rows,), optional
+        What the groups belong to, see `result_rows`.
     **keys
         Further keys of the rows: `table`, `protocol`, `n_samples`, ...
 
     Returns
     -------
     list of dict
-        See `metrics.result_rows`; where images share groups, those are what the intervals are over. The first row of
+        See `result_rows`; where images share groups, those are what the intervals are over. The first row of
         each classifier has `predictions`, too: a `Prediction` for each split, whose `rows` are paths.
     """
     columns = dataset.spectra if columns is None else columns
@@ -87,7 +147,7 @@ def score_classifiers(
     for name, classifier in classifiers.items():
         what = fit_title(name, **keys)
         predictions = predict_splits(classifier, columns, dataset.labels, splits, n_threads, what)
-        of_classifier = result_rows(predictions, **units, classifier=name, **keys)
+        of_classifier = result_rows(predictions, **units, clusters=clusters, classifier=name, **keys)
         of_classifier[0]["predictions"] = [said._replace(rows=paths[said.rows]) for said in predictions]
         rows += of_classifier
     return rows
@@ -222,3 +282,8 @@ def standardised_weights(dataset: SpectrumDataset, classifier: object) -> np.nda
         warnings.simplefilter("ignore", ConvergenceWarning)  # `predict_splits` has said it
         weights = clone(classifier).fit(dataset.spectra, dataset.labels).coef_.ravel()
     return weights * dataset.spectra.std(axis=0)
+
+
+def _number(value):
+    """Return a float for JSON, None where it is undefined."""
+    return float(value) if np.isfinite(value) else None

@@ -56,7 +56,7 @@ def lacks_scans(content: bytes) -> bool:
     Cut between two scans and closed again, it is a valid file of a smoother picture, and no decoder complains.
     """
     missing_bits, luminance = np.full(64, 99), None  # of each coefficient; the number of the first component
-    for marker, data in _jpeg_segments(content):
+    for marker, data in jpeg_segments(content):
         if marker in (0xC0, 0xC1):  # a frame that is not progressive
             return False
         if marker == 0xC2:
@@ -67,7 +67,7 @@ def lacks_scans(content: bytes) -> bool:
     return bool(missing_bits.any())
 
 
-def _jpeg_segments(content) -> Iterator[tuple[int, bytes]]:
+def jpeg_segments(content) -> Iterator[tuple[int, bytes]]:
     """Yield (marker, data) of each segment of a JPEG up to its end."""
     position = 2
     while (found := _JPEG_MARKER.search(content, position)) and found[0] != b"\xff\xd9":

@@ -45,7 +45,7 @@ REMARKS = {  # what had to be changed on reading: key -> how to say it
     "turned": "turned or mirrored as the EXIF tag asks",
 }
 _DAMAGED = "cut short or damaged {}"
-_PILLOWS_ERRORS = (  # its many ways to say that a file is damaged
+PILLOWS_ERRORS = (  # its many ways to say that a file is damaged
     OSError, SyntaxError, ValueError, KeyError, IndexError, TypeError, OverflowError, EOFError, RuntimeError,
     struct.error,
 )  # fmt: skip
@@ -68,12 +68,12 @@ def read_gray(path: Path) -> GrayImage:
     UnreadableImage
         Not an image, cut short, animated, of 32 bits a channel, too large, or no regular file.
     """
-    return decode_gray(_file_content(path))
+    return decode_gray(file_content(path))
 
 
 def decode_gray(content: bytes) -> GrayImage:
     """Return what `read_gray` does, from the bytes of the file."""
-    header, remarks, orientation = _read_header(content)
+    header, remarks, orientation = read_header(content)
     form, is_damaged = str(header["format"]), False
     if form == "JPEG":
         gray, is_damaged = _decode_jpeg(content, orientation, "CMYK" in remarks)
@@ -95,15 +95,15 @@ def read_colour(path: Path) -> np.ndarray:
     UnreadableImage
         See `read_gray`.
     """
-    content = _file_content(path)
-    header, _, orientation = _read_header(content)
+    content = file_content(path)
+    header, _, orientation = read_header(content)
     form = str(header["format"])
     if form in ("AVIF", "HEIF"):
         return cv2.cvtColor(_decode_by_pillow(content, form, orientation), cv2.COLOR_RGB2BGR)
     return _decode_by_opencv(content, form, cv2.IMREAD_COLOR)
 
 
-def _file_content(path):
+def file_content(path):
     """Return the bytes of a regular file: a pipe would be waited for, a device has no end."""
     try:
         status = path.stat()
@@ -150,7 +150,7 @@ def _decode_by_pillow(content, form, orientation):
     try:
         with Image.open(io.BytesIO(content)) as image:
             return _turned(np.asarray(image.convert("RGB")), orientation)
-    except _PILLOWS_ERRORS:
+    except PILLOWS_ERRORS:
         raise UnreadableImage(_DAMAGED.format(form)) from None
 
 
@@ -159,7 +159,7 @@ def _is_readable_by_pillow(content):
     try:
         with Image.open(io.BytesIO(content)) as image:
             image.load()
-    except _PILLOWS_ERRORS:
+    except PILLOWS_ERRORS:
         return False
     return True
 
@@ -226,7 +226,7 @@ def _is_heif(start):
     return start[4:8] == b"ftyp" and start[8:12] in HEIF_BRANDS
 
 
-def _read_header(content):
+def read_header(content):
     """Return the IMAGE_HEADER, the remarks and the EXIF orientation of an encoded image; no pixel is decoded."""
     if not content:
         raise UnreadableImage("empty file")
@@ -260,7 +260,7 @@ def _read_header(content):
             return header[()], remarks, orientation
     except Image.UnidentifiedImageError:
         raise UnreadableImage("not an image, or its header is damaged") from None
-    except _PILLOWS_ERRORS as error:
+    except PILLOWS_ERRORS as error:
         raise UnreadableImage(f"damaged header ({type(error).__name__})") from None
 
 

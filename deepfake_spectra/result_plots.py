@@ -1,8 +1,9 @@
 """Figures of results: rows of results in, a file out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import cycle
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -29,7 +30,7 @@ def plot_intervals(ax: Axes, rows: Sequence[dict], positions: np.ndarray, along:
     ----------
     ax : Axes
     rows : sequence of dict
-        From `metrics.result_rows`. An interval that is not defined (every draw right) is drawn as the point alone.
+        From `classification.result_rows`. Where no interval is defined, the point is drawn alone.
     positions : ndarray, (n_rows,)
     along : {"x", "y"}
         The axis of the per cent.
@@ -83,6 +84,40 @@ def control_figure(path: Path, rows: Sequence[dict], panels: dict[str, str], tit
             ax.set_ylim(len(conditions[table]) - 0.5, -0.5)
         axes[-1].set(xlabel=metric_label(metric), xlim=(min(30, axes[-1].get_xlim()[0]), 102))
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=min(4, len(classifiers)))
+
+
+def audit_figure(path: Path, rows: Sequence[dict], panels: dict[str, str], title: str) -> None:
+    """Write the accuracies of an audit with their 95 % intervals, one line each, one panel a table.
+
+    Parameters
+    ----------
+    path : Path
+    rows : sequence of dict
+        With `condition` set; where a table has several classifiers, they are named, too.
+    panels : {table: panel's title}
+        One below the other; one without rows is left out.
+    title : str
+    """
+    found = {table: rows_of(rows, table) for table in panels}
+    found = {table: own for table, own in found.items() if own}
+    metric = leading_metric(rows, *found)
+    n_lines = list(map(len, found.values()))
+    names = {"svm_linear": "spectrum", "headers_only": "headers alone"}
+    with new_figure(path, 0.9 + 0.4 * len(found) + 0.17 * sum(n_lines), title) as figure:
+        axes = figure.subplots(len(found), 1, sharex=True, height_ratios=n_lines, squeeze=False)[:, 0]
+        for ax, (table, own) in zip(axes, found.items()):
+            ax.axvline(50, color="0.6", linewidth=0.8, linestyle=":")
+            is_spectrum = [row["classifier"] == "svm_linear" for row in own]
+            for shown, colour, marker in ((True, COLOURS[REAL][0], "o"), (False, COLOURS[FAKE][0], "D")):
+                at = [number for number, is_shown in enumerate(is_spectrum) if is_shown == shown]
+                style = {"color": colour, "marker": marker, "markersize": 3.5, "linestyle": ""}
+                plot_intervals(ax, [own[number] for number in at], np.array(at), "x", **style)
+            several = len({row["classifier"] for row in own}) > 1
+            labels = [f"{heading(row['classifier'], names)}, " * several + row["condition"] for row in own]
+            ax.set_title(panels[table])
+            ax.set_yticks(range(len(own)), labels, parse_math=False)
+            ax.set_ylim(len(own) - 0.5, -0.5)
+        axes[-1].set(xlabel=metric_label(metric), xlim=(min(30, axes[-1].get_xlim()[0]), 102))
 
 
 def sizes_figure(path: Path, rows: Sequence[dict], paper: Sequence[dict], title: str) -> None:
@@ -149,7 +184,7 @@ def protocols_figure(path: Path, rows: Sequence[dict], names: dict[str, str], ti
             )
             style = {"color": colour, "marker": marker, "markersize": 4, "linestyle": ""}
             plot_intervals(ax, own, at, "y", label=heading(classifier, names), **style)
-        ax.set_xticks(range(len(protocols)), [heading(protocol, names) for protocol in protocols])
+        ax.set_xticks(range(len(protocols)), [fill(heading(protocol, names), 12) for protocol in protocols])
         ax.set(ylabel=metric_label(rows[0]["metric"]), xlim=(-0.5, len(protocols) - 0.5))
         ax.set_ylim(min(20, ax.get_ylim()[0]), 102)
         figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3)
@@ -228,3 +263,34 @@ def claims_figure(path: Path, claims: Sequence[dict]) -> None:
         ax.set(xlabel=metric_label("accuracy"), xlim=(min(30, ax.get_xlim()[0]), 102))
         ax.invert_yaxis()
         figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+
+
+def differences_figure(
+    path: Path, rows: Sequence[dict], title_of: Callable[[str], str], names: dict[str, str], title: str
+) -> None:
+    """Write how much balanced accuracy each contender gains over the reference, a panel for each condition.
+
+    Parameters
+    ----------
+    path : Path
+    rows : sequence of dict
+        Of the table "difference", metric "balanced_accuracy_gained", with their intervals; others are passed over.
+    title_of : callable
+        Contender, as a row's `classifier` has it -> text.
+    names : {condition: text}
+    title : str
+    """
+    gained = rows_of(rows, "difference", ("balanced_accuracy_gained",))
+    conditions = list(dict.fromkeys(row["condition"] for row in gained))
+    contenders = list(dict.fromkeys(row["classifier"] for row in gained))
+    with new_figure(path, 1.1 + 0.2 * len(contenders), title) as figure:
+        axes = figure.subplots(1, len(conditions), sharex=True, sharey=True, squeeze=False)[0]
+        for ax, condition in zip(axes, conditions):
+            ax.axvline(0, color="0.6", linewidth=0.8, linestyle=":")
+            own = [row for row in gained if row["condition"] == condition]
+            heights = np.array([contenders.index(row["classifier"]) for row in own])
+            plot_intervals(ax, own, heights, "x", color=COLOURS[REAL][0], marker="o", markersize=3.5, linestyle="")
+            ax.set_title(heading(condition, names))
+        axes[0].set_yticks(range(len(contenders)), list(map(title_of, contenders)), parse_math=False)
+        axes[0].set_ylim(len(contenders) - 0.5, -0.5)
+        figure.supxlabel("Points of balanced accuracy gained over the radial spectrum, 95 % interval", fontsize=8)

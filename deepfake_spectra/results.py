@@ -34,7 +34,10 @@ HEADINGS = {  # what tables and figures call the keys and values of rows; others
     "headers_only": "headers only", "recall_real": "recall of reals", "recall_fake": "recall of fakes",
     "balanced_accuracy": "balanced accuracy", "roc_auc": "ROC AUC", "all_rows": "all rows", "held_out": "held out",
     "by_video": "by video", "by_identity": "by identity", "by_photograph": "by photograph",
-    "last_over_first": "last value over first", None: "",
+    "one_trait": "one trait", "last_over_first": "last value over first",
+    "recall_fake_at_1": "recall of fakes at 1 % false alarms",
+    "recall_fake_at_5": "recall of fakes at 5 % false alarms",
+    "cllr": "Cllr", "average_precision": "average precision", "equal_error_rate": "equal error rate", None: "",
 }  # fmt: skip
 
 MARKS = {  # behind `<experiment>_`, and the expression that tells an earlier file of ours; see `files.check_outputs`
@@ -93,7 +96,7 @@ def write_results(
     settings : dict
         From `settings.settings_record`.
     rows : sequence of dict
-        From `metrics.result_rows`. In the results every row gets all of ROW_KEYS, None where it has none.
+        From `classification.result_rows`. In the results every row gets all of ROW_KEYS, None where it has none.
     tables : sequence of (caption, Markdown table)
     remarks : sequence of str
         What was left out, changed or is to be known, printed under the tables.
@@ -120,7 +123,7 @@ def write_results(
     }
     write_text(folder / f"{experiment}_accuracy.md", text)
     write_csv(folder / f"{experiment}_accuracy.csv", rows)
-    write_text(folder / f"{experiment}_results.json", _json_text(results))
+    write_text(folder / f"{experiment}_results.json", json_text(results))
     groups = dict(zip(dataset.paths, dataset.groups)) if dataset.is_grouped else {}
     write_scores(folder / f"{experiment}_scores.csv.gz", rows, groups)
     digests = dataset.digests or [""] * len(dataset)
@@ -165,7 +168,7 @@ def result_table(
     Parameters
     ----------
     rows : sequence of dict
-        From `metrics.result_rows` and `paper_rows`: those that the table is to show.
+        From `classification.result_rows` and `paper_rows`: those that the table is to show.
     lines : sequence of str
         Keys of the rows. Each combination of their values is a line; values stand in the order in which they first
         occur. Behind them stands how many images a test holds, and of how many groups where they have some.
@@ -366,7 +369,7 @@ def _skipped_text(skipped, most=10):
     return named + (f"; and {len(skipped) - most} more" if len(skipped) > most else "")
 
 
-def _json_text(value):
+def json_text(value):
     """Return JSON with one row a line."""
     rows = value.pop("rows")
     head = json.dumps(value, indent=1, allow_nan=False)

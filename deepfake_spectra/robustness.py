@@ -11,10 +11,10 @@ import numpy as np
 from tqdm import tqdm
 
 from deepfake_spectra.alterations import parse_steps
-from deepfake_spectra.classification import fit_title
+from deepfake_spectra.classification import fit_title, result_rows
 from deepfake_spectra.dataset import FAKE, REAL, SpectrumDataset, Split
 from deepfake_spectra.errors import UsageError
-from deepfake_spectra.metrics import Prediction, result_rows
+from deepfake_spectra.metrics import Prediction
 from deepfake_spectra.parallel import in_threads
 from deepfake_spectra.video_votes import judge_videos
 
@@ -68,7 +68,7 @@ def fit_trial(
         Spectra in which the training images come; the first are those of the images as they are.
     n_threads : int
     **keys
-        `table`, `classifier` and whatever else the rows are to have.
+        `table`, `classifier` and whatever else the rows are to have; `clusters` as in `classification.result_rows`.
     """
 
     def fit(split):
@@ -101,14 +101,15 @@ def trial_rows(trial: Trial, dataset: SpectrumDataset, condition: str, spectra: 
     list of dict
         See `classification.score_classifiers`; then `shift_real` and `shift_fake`, by how much the mean score of a
         class has moved, in units of the pooled standard deviation of the scores as they are (above 0: towards fake).
-        Its interval is Student's, over the images of one test, or over all groups that were tested.
+        Its interval is Student's, over the images of one test, or over all groups, or clusters, that were tested.
     """
     after = _asked(trial.splits, trial.fitted, dataset.labels, spectra)
     units = {"groups": dataset.kept_together} if dataset.is_grouped else {"equal": dataset.equal_images}
+    clusters = trial.keys.get("clusters")
+    [unit_of_row] = units.values() if clusters is None else [clusters]
     paths = np.array(dataset.paths)
     rows = result_rows(after, **units, condition=condition, **trial.keys)
     rows[0]["predictions"] = [said._replace(rows=paths[said.rows]) for said in after]
-    [unit_of_row] = units.values()
     for label, metric in ((REAL, "shift_real"), (FAKE, "shift_fake")):
         shift = _shift(trial.before, after, label, unit_of_row, dataset.is_grouped)
         rows.append(rows[0] | {"metric": metric} | shift)
@@ -145,12 +146,19 @@ def present(splits: Sequence[Split], spectra: np.ndarray) -> list[Split]:
 
 
 def frame_count_rows(
-    predictions: Sequence[Prediction], dataset: SpectrumDataset, counts: Sequence[int], **keys
+    predictions: Sequence[Prediction],
+    dataset: SpectrumDataset,
+    counts: Sequence[int],
+    clusters: np.ndarray | None = None,
+    **keys,
 ) -> list[dict]:
     """Return the rows of videos judged by the mean score of so many of their frames, the first in the order of rows.
 
-    A data set's rows are in the order of a draw. Counts that no video has are left out.
+    A data set's rows are in the order of a draw. Counts that no video has are left out. `clusters` (n_frames,) as in
+    `classification.result_rows`.
     """
+    if clusters is not None:
+        clusters = clusters[np.unique(dataset.groups, return_index=True)[1]]  # of each video
     most = max(np.unique(dataset.groups[said.rows], return_counts=True)[1].max() for said in predictions)
     rows = []
     for count in (count for count in counts if count <= most):
@@ -159,7 +167,7 @@ def frame_count_rows(
             chosen = _first_of_each(dataset.groups[said.rows], count)
             of_frames = Prediction(*(column[chosen] for column in said))
             videos.append(judge_videos(of_frames, dataset.groups, "mean score", 0.5))
-        rows += result_rows(videos, condition=str(count), **keys)
+        rows += result_rows(videos, clusters=clusters, condition=str(count), **keys)
     return rows
 
 

@@ -56,6 +56,7 @@ ALLOWED_VALUES = {  # of those constants that a script has; upper ends lie well 
     "SIDE": _from_to(9, 8192),
     "JPEG_QUALITY": _from_to(1, 100),
     "N_REPEATS": _from_to(1, 1000),
+    "N_DRAWS": _from_to(2, 1000000),
     "SEED": _from_to(0, 2**32 - 1),  # as scikit-learn has it
     "N_THREADS": ("1 to 1024, or -1 for one per core", lambda n_threads: n_threads == -1 or 1 <= n_threads <= 1024),
     "SEEDS": (

@@ -203,6 +203,12 @@ def leave_one_part_out(identities: Sequence[frozenset[str]]) -> list[tuple[np.nd
     list of (may train, may test), each (n_rows,) bool
         One for each part; a single one where everybody is linked to everybody.
     """
+    part_of_row = linked_people(identities)
+    return [(part_of_row != part, part_of_row == part) for part in range(part_of_row.max() + 1)]
+
+
+def linked_people(identities: Sequence[frozenset[str]]) -> np.ndarray:
+    """Return the number of the part, see `leave_one_part_out`, that each row's people are of, (n_rows,)."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
@@ -211,6 +217,5 @@ def leave_one_part_out(identities: Sequence[frozenset[str]]) -> list[tuple[np.nd
     pairs = {(number_of[min(own)], number_of[name]) for own in identities for name in own}
     first, second = np.array(sorted(pairs)).T
     links = coo_array((np.ones(len(first)), (first, second)), shape=(len(names), len(names)))
-    n_parts, part_of_name = connected_components(links, directed=False)
-    part_of_row = np.array([part_of_name[number_of[min(own)]] for own in identities])
-    return [(part_of_row != part, part_of_row == part) for part in range(n_parts)]
+    part_of_name = connected_components(links, directed=False)[1]
+    return np.array([part_of_name[number_of[min(own)]] for own in identities])

@@ -28,7 +28,7 @@ from deepfake_spectra.files import REPOSITORY, display_path, printable
 from deepfake_spectra.image_spectra import load_spectra
 from deepfake_spectra.published_features import check_published, load_published_features
 from deepfake_spectra.sample import build as sample
-from deepfake_spectra.splits import equal_split, held_out_identities, held_out_rows, leave_one_part_out
+from deepfake_spectra.splits import equal_split, held_out_identities, held_out_rows, leave_one_part_out, linked_people
 from deepfake_spectra.video_crops import CropOptions, extract_videos
 from deepfake_spectra.video_files import COMPRESSIONS, identities
 from radial_spectrum import original_lengths
@@ -36,6 +36,8 @@ from radial_spectrum import original_lengths
 Sides = list[tuple[np.ndarray, np.ndarray]]  # per split, which frames it may train on and test on, (n_frames,) bool
 
 ROWS_PER_BLOCK = 20  # the authors' features name no video; about 20 neighbouring rows come from one
+ROWS_APART = 21  # between rows tested and rows trained on: as many as the longest of their videos seem to have
+PEOPLE_PROTOCOLS = ("by_identity", "by_photograph")  # the second is the sample's
 
 
 def find_frames(frames_dir: Path | None) -> ImageFolder:
@@ -181,6 +183,9 @@ def protocol_sides(
     sides : {protocol: Sides}
         Protocols from the loosest to the strictest: "random", "by_video", and "by_identity" or, of the sample,
         "by_photograph". Frames that are neither are left out: fakes of two people, one of whom is tested on.
+        Of the authors' features, whose blocks only stand for videos: "by_video_apart", without the rows to train on
+        that lie within ROWS_APART of one tested, and before it "by_video_fewer", its control: as many rows to train on
+        and the same tests, without that distance.
     sentences : list of str
         Why a protocol is left out, and what share of the frames a split by identity leaves out.
     """
@@ -195,7 +200,7 @@ def protocol_sides(
         "by_video": partial(by_groups, dataset.kept_together),
     }
     if dataset.identities:
-        people = "by_photograph" if dataset.origin is BUILT_IN_SAMPLE else "by_identity"
+        people = PEOPLE_PROTOCOLS[dataset.origin is BUILT_IN_SAMPLE]
         shown = _people_of_equal_frames(dataset)
         sides_of[people] = partial(held_out_identities, dataset.labels, shown, test_share)
     sides, sentences = {}, []
@@ -204,6 +209,12 @@ def protocol_sides(
             sides[protocol] = [draw(split_seed) for split_seed in range(seed, seed + n_splits)]
         except ExperimentError as reason:  # too few videos, or people, to have some on either side
             sentences.append(f"{protocol.replace('_', ' ')} left out: {reason}")
+    if dataset.origin is PUBLISHED_FEATURES and "by_video" in sides:
+        fewer, apart = _sides_apart(dataset, sides["by_video"], seed)
+        if all(len(np.unique(dataset.labels[may_train])) == 2 for may_train, _ in apart):
+            sides |= {"by_video_fewer": fewer, "by_video_apart": apart}
+        else:
+            sentences.append(f"by blocks with {ROWS_APART} rows between left out: it leaves no row to train on")
     parts = leave_one_part_out(shown) if "by_identity" in sides else []
     has_both = all(len(np.unique(dataset.labels[side])) == 2 for part in parts for side in part)
     if has_both and 2 <= len(parts) <= n_splits:
@@ -260,9 +271,9 @@ def video_splits(
 ) -> Iterator[tuple[int, str, list[Split]]]:
     """Yield (n_samples, protocol, splits) to judge videos: trained as in `frame_splits`, all frames of the rest tested.
 
-    Not "random": its frames come from the videos that were trained on.
+    Not "random": its frames come from the videos that were trained on. Nor "by_video_fewer", a control of frames.
     """
-    grouped = {protocol: of_splits for protocol, of_splits in sides.items() if protocol != "random"}
+    grouped = {name: of_splits for name, of_splits in sides.items() if name not in ("random", "by_video_fewer")}
     for _, protocol, splits in frame_splits(dataset, grouped, [n_samples], test_share=test_share, seed=seed):
         tests = [np.flatnonzero(may_test) for _, may_test in sides[protocol]]
         yield n_samples, protocol, [Split(split.train, test) for split, test in zip(splits, tests)]
@@ -300,6 +311,45 @@ def transfer_splits(
             yield protocol, train_sources, test_sources, splits
 
 
+def size_matched_sides(dataset: SpectrumDataset, sides: dict[str, Sides], seed: int) -> dict[str, Sides]:
+    """Return sides that train on as many reals as fakes of every size, drawn anew for each split: none can be learned.
+
+    Parameters
+    ----------
+    dataset : SpectrumDataset
+        With headers: rows are of one size where all that the headers tell is the same.
+    sides : {protocol: Sides}
+        From `protocol_sides`. What they test on stays as it is.
+    seed : int
+    """
+    sizes = np.unique(dataset.headers, return_inverse=True)[1]
+
+    def matched(may_train, split_seed):
+        kept = np.zeros(len(dataset), dtype=bool)
+        for size in np.unique(sizes):
+            of_size = may_train & (sizes == size)
+            fewest = min(np.count_nonzero(of_size & (dataset.labels == label)) for label in (REAL, FAKE))
+            kept |= _drawn_of_each_class(dataset.labels, of_size, (fewest, fewest), split_seed)
+        return kept
+
+    return {
+        protocol: [(matched(may_train, own_seed), may_test) for own_seed, (may_train, may_test) in enumerate(own, seed)]
+        for protocol, own in sides.items()
+    }
+
+
+def independent_people(dataset: SpectrumDataset, protocol: str) -> np.ndarray | None:
+    """Return what the frames of a protocol are independent by, (n_frames,), where that is more than their video.
+
+    By identity that is everybody who shares a video with somebody who shares one, and so on; where this joins all
+    people, the one whose video it was before it was faked. Of the sample, the photograph.
+    """
+    if protocol not in PEOPLE_PROTOCOLS:
+        return None
+    parts = linked_people(_people_of_equal_frames(dataset))
+    return parts if parts.max() else np.array(first_identities(dataset))
+
+
 def by_class(dataset: SpectrumDataset) -> SpectrumDataset:
     """Return the frames with their classes as sources: those, not the manipulations, stand in equal numbers."""
     return replace(dataset, sources=np.array(CLASS_NAMES)[dataset.labels])
@@ -327,6 +377,31 @@ def reals_beside(fake_source: str, dataset: SpectrumDataset) -> list[str]:
     """Return the real sources of the same compression, or all of them where the names do not tell."""
     reals = dataset.sources_of(REAL)
     return [name for name in reals if compression(name) == compression(fake_source)] or reals
+
+
+def _sides_apart(dataset, sides, seed):
+    """Return the sides (with as few rows, apart) of `protocol_sides` for those by blocks of the authors' rows."""
+    runs = np.array([block.rpartition(",")[0] for block in dataset.groups])  # rows of one class and file, in its order
+    fewer, apart = [], []
+    for own_seed, (may_train, may_test) in enumerate(sides, seed):
+        is_near = np.zeros(len(dataset), dtype=bool)
+        for run in np.unique(runs):
+            rows = np.flatnonzero(runs == run)
+            distances = np.abs(np.subtract.outer(np.arange(len(rows)), np.flatnonzero(may_test[rows])))
+            is_near[rows] = (distances <= ROWS_APART).any(axis=1)
+        apart.append((may_train & ~is_near, may_test))
+        numbers = [np.count_nonzero(apart[-1][0] & (dataset.labels == label)) for label in (REAL, FAKE)]
+        fewer.append((_drawn_of_each_class(dataset.labels, may_train, numbers, own_seed), may_test))
+    return fewer, apart
+
+
+def _drawn_of_each_class(labels, allowed, numbers, seed):
+    """Return a draw of the rows allowed, (n_rows,) bool: so many reals and so many fakes."""
+    random = np.random.default_rng(seed)
+    drawn = np.zeros(len(labels), dtype=bool)
+    for label, number in zip((REAL, FAKE), numbers):
+        drawn[random.permutation(np.flatnonzero(allowed & (labels == label)))[:number]] = True
+    return drawn
 
 
 def _people_of_equal_frames(dataset):

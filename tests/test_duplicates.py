@@ -14,7 +14,7 @@ from deepfake_spectra.controls import half_altered, one_against_other
 from deepfake_spectra.dataset import FAKE, REAL, Feature
 from deepfake_spectra.duplicates import duplicate_remarks, equal_images, linked_rows
 from deepfake_spectra.errors import ExperimentError
-from deepfake_spectra.metrics import intervals, wilson_interval
+from deepfake_spectra.intervals import intervals, wilson_interval
 from deepfake_spectra.published_features import published_dataset
 from deepfake_spectra.splits import random_splits, source_splits
 from deepfake_spectra.video_frames import protocol_sides, published_frames

@@ -50,6 +50,12 @@ EDITS = {  # script: {constant: (its new text, *what follows the flag)}
         "LEARNING_SIZES": ("(4, 8)", 4, 8), "LEARNING_ALTERED": ("()",), "N_THREADS": ("1", 1),
         "OUTPUT_DIR": ('Path("written")', "written"),
     },
+    "audit_dataset": {
+        "DATA_DIR": ('Path("mine")', "mine"), "REAL_SOURCES": ('"photos"', "photos"),
+        "FAKE_SOURCES": ('("gan",)', "gan"), "N_SAMPLES": ("20", 20), "TEST_SHARE": ("0.4", 0.4),
+        "N_SPLITS": ("2", 2), "SVM_C": ("0.1", 0.1), "SEED": ("3", 3), "N_THREADS": ("1", 1), "STRICT": ("True",),
+        "OUTPUT_DIR": ('Path("written")', "written"),
+    },
     "compare_with_paper": {
         "RESULTS_DIR": ('Path("made")', "made"), "OUTPUT_DIR": ('"written"', "written"),
     },
@@ -63,6 +69,12 @@ EDITS = {  # script: {constant: (its new text, *what follows the flag)}
     "detect_fakes": {
         "JUDGE": ('"plots"', "plots"), "EXPERIMENT": ('"celeba"', "celeba"), "SEED": ("3", 3), "PLOT": ("True",),
         "JSON": ('"written/a"', "written/a"), "CSV": ('Path("written/b")', "written/b"),
+        "OUTPUT_DIR": ('Path("written")', "written"),
+    },
+    "compare_features": {
+        "DATA_DIR": ('Path("mine")', "mine"), "REAL_SOURCES": ('("photos",)', "photos"),
+        "FAKE_SOURCES": ('"gan"', "gan"), "N_SAMPLES": ("20", 20), "BOTH_ALTERED": ('["crop 40x40"]', "crop 40x40"),
+        "N_SPLITS": ("2", 2), "SVM_C": ("0.1", 0.1), "SEED": ("3", 3), "N_THREADS": ("1", 1),
         "OUTPUT_DIR": ('Path("written")', "written"),
     },
     "benchmark_spectrum": {

@@ -280,7 +280,7 @@ def test_what_a_format_does_not_have_is_zero_or_empty(file):
 def test_a_header_is_read_without_decoding(name, monkeypatch):
     for module in (Image.Image, PngImagePlugin.PngImageFile, JpegImagePlugin.JpegImageFile):
         monkeypatch.setattr(module, "load", None)
-    header = image_files._read_header(WHOLE[name])[0]
+    header = image_files.read_header(WHOLE[name])[0]
     assert (header["width"], header["height"], header["format"]) == (64, 48, name.upper())
 
 

@@ -12,11 +12,12 @@ from deepfake_spectra.files import REPOSITORY
 SCRIPTS = {path.stem: path for path in sorted(REPOSITORY.glob("*.py")) if path.stem != "radial_spectrum"}
 ORDER = (  # of the modules, from the ground up: each imports only what stands above it here, and radial_spectrum
     "interrupts", "console", "errors", "files", "folder_lock", "packages", "parallel", "opencv", "pillow", "stderr",
-    "settings", "duplicates", "dataset", "image_checks", "image_files", "clips", "alterations", "measurement",
-    "spectrum_cache", "sample.generators", "sample.build", "sample.show", "image_spectra", "published_features",
-    "face_crops", "video_files", "crop_index", "video_crops", "splits", "video_frames", "controls", "metrics",
-    "classification", "video_votes", "robustness", "results", "claims", "plots", "plane_plots", "result_plots",
-    "robustness_plots", "detector", "detector_file", "judgement", "sample.train",
+    "settings", "duplicates", "dataset", "image_checks", "image_files", "file_traits", "jpeg_grid", "near_duplicates",
+    "clips", "alterations", "measurement", "spectrum_cache", "file_records", "trait_table", "sample.generators",
+    "sample.build", "sample.show", "image_spectra", "other_features", "published_features", "face_crops",
+    "video_files", "crop_index", "video_crops", "splits", "video_frames", "controls", "roc", "metrics", "intervals",
+    "classification", "video_votes", "robustness", "results", "audit_verdict", "claims", "plots", "plane_plots",
+    "result_plots", "robustness_plots", "detector", "detector_file", "judgement", "sample.train", "interval_coverage",
 )  # fmt: skip
 MODULES = {  # name: path
     ".".join(path.relative_to(REPOSITORY / "deepfake_spectra").with_suffix("").parts): path

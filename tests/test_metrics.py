@@ -1,10 +1,11 @@
-"""Metrics that scikit-learn and a slow reference agree with, and intervals that mean what they say."""
+"""Metrics that scikit-learn and slow references agree with."""
 
 import numpy as np
 import pytest
 from datasets import make_prediction, random_prediction
+from scipy.integrate import quad
 from scipy.optimize import brentq
-from scipy.stats import binomtest, norm, t
+from scipy.stats import norm
 from sklearn.metrics import (
     accuracy_score,
     average_precision_score,
@@ -14,17 +15,9 @@ from sklearn.metrics import (
     roc_curve,
 )
 
-from deepfake_spectra import metrics
+from deepfake_spectra.classification import result_rows
 from deepfake_spectra.dataset import FAKE, REAL
-from deepfake_spectra.metrics import (
-    METRICS,
-    Prediction,
-    intervals,
-    metric_values,
-    result_rows,
-    roc_points,
-    wilson_interval,
-)
+from deepfake_spectra.metrics import METRICS, Prediction, metric_values, roc_points
 
 # --- metrics
 
@@ -100,7 +93,9 @@ def test_result_rows_hold_mean_spread_and_every_split():
     assert accuracy["scores"] == [1, 0.75, 0] and accuracy["mean"] == pytest.approx(1.75 / 3)
     assert accuracy["std"] == pytest.approx(np.std([1, 0.75, 0], ddof=1))
     assert accuracy["n_test"] == [4, 4, 4] and accuracy["n_test_groups"] is None
-    assert all(type(value) is float for row in rows for value in (row["mean"], *row["scores"]))
+    defined = [row for row in rows if row["mean"] is not None]
+    assert [row["metric"] for row in rows if row not in defined] == ["recall_fake_at_1", "recall_fake_at_5", "cllr"]
+    assert all(type(value) is float for row in defined for value in (row["mean"], *row["scores"]))
     assert result_rows(predictions[:1])[0]["std"] is None
 
 
@@ -110,113 +105,53 @@ def test_result_rows_tell_how_many_groups_each_test_held():
     assert {(*row["n_test"], *row["n_test_groups"]) for row in rows} == {(3, 3, 2, 3)}
 
 
-# --- intervals
+# --- recall at a rate of false alarms, and Cllr
 
 
-def test_wilson_interval_of_4_of_4_begins_at_51_per_cent():
-    low, high = wilson_interval(1.0, 4)
-    assert (round(low, 2), high) == (0.51, 1.0)
+def test_recall_at_a_rate_of_false_alarms_is_that_of_the_lowest_threshold_that_keeps_it():
+    reals = np.arange(100.0)  # 95 and above: five of them
+    prediction = make_prediction([REAL] * 100 + [FAKE] * 4, [*reals, 94.5, 94.0, 95.5, 98.5])
+    values = metric_values(prediction)
+    assert values["recall_fake_at_5"] == 3 / 4  # above 94, where a real and a fake are equal
+    assert values["recall_fake_at_1"] == 1 / 4  # above 98
 
 
-@pytest.mark.parametrize("right, n", [(0, 1), (1, 1), (0, 20), (3, 4), (17, 20), (500, 1000), (1000, 1000)])
-def test_wilson_interval_equals_scipys(right, n):
-    expected = binomtest(right, n).proportion_ci(0.95, method="wilson")
-    assert wilson_interval(right / n, n) == pytest.approx((expected.low, expected.high), abs=1e-12)
+@pytest.mark.parametrize("n_reals, defined", [(19, ()), (20, ("recall_fake_at_5",)), (99, ("recall_fake_at_5",))])
+def test_a_rate_of_false_alarms_needs_enough_reals(n_reals, defined):
+    values = metric_values(make_prediction([REAL] * n_reals + [FAKE] * 9, np.arange(n_reals + 9)))
+    for metric in ("recall_fake_at_1", "recall_fake_at_5"):
+        assert np.isfinite(values[metric]) == (metric in defined)
 
 
-def test_accuracy_has_the_wilson_interval_of_one_test_set_however_many_splits():
-    prediction = make_prediction([0, 0, 0, 1, 1], [-1, -1, 1, 1, 1])
-    limits = intervals([prediction] * 10)
-    assert limits["accuracy"] == pytest.approx(wilson_interval(4 / 5, 5))
-    assert limits["recall_real"] == pytest.approx(wilson_interval(2 / 3, 3))
-    assert limits["recall_fake"] == pytest.approx(wilson_interval(1.0, 2))
+def test_cllr_equals_a_slow_one_that_fits_without_each_row():
+    prediction = random_prediction(40)
+    costs = []
+    for row in range(40):
+        others = np.arange(40) != row
+        reals, fakes = (prediction.scores[others & (prediction.labels == label)] for label in (REAL, FAKE))
+        spread = np.sqrt((len(reals) * reals.var() + len(fakes) * fakes.var()) / (37))
+        log_ratio = norm.logpdf(prediction.scores[row], fakes.mean(), spread)
+        log_ratio -= norm.logpdf(prediction.scores[row], reals.mean(), spread)
+        costs.append(np.log2(1 + np.exp(-log_ratio if prediction.labels[row] == FAKE else log_ratio)))
+    costs = np.array(costs)
+    expected = np.mean([costs[prediction.labels == label].mean() for label in (REAL, FAKE)])
+    assert metric_values(prediction)["cllr"] == pytest.approx(expected, rel=1e-9)
 
 
-def test_balanced_accuracy_of_independent_rows_has_the_interval_of_the_accuracy_where_classes_are_equal():
-    labels = np.repeat([REAL, FAKE], 200)
-    predicted = np.where(np.arange(400) % 10 == 0, 1 - labels, labels)  # 90 % of either class
-    limits = intervals([Prediction(np.arange(400), labels, predicted, predicted.astype(float))])
-    assert limits["balanced_accuracy"] == pytest.approx(limits["accuracy"], abs=0.003)
+def test_cllr_of_normal_scores_is_the_integral_over_their_densities():
+    labels = np.arange(20_000) % 2
+    scores = np.random.default_rng(0).normal(2.0 * labels)  # log-likelihood ratio 2 s - 2
+    bits = quad(lambda s: norm.pdf(s) * np.log2(1 + np.exp(2 * s - 2)), -10, 10)[0]  # both classes' means are equal
+    assert metric_values(make_prediction(labels, scores))["cllr"] == pytest.approx(bits, abs=0.01)
 
 
-def test_balanced_accuracy_combines_the_recalls_limits_by_square_and_add():
-    prediction = make_prediction([REAL] * 5 + [FAKE] * 20, [-1] * 4 + [1] + [1] * 12 + [-1] * 8)
-    (real_low, real_high), (fake_low, fake_high) = wilson_interval(0.8, 5), wilson_interval(0.6, 20)
-    low = 0.7 - np.sqrt((0.8 - real_low) ** 2 + (0.6 - fake_low) ** 2) / 2
-    high = 0.7 + np.sqrt((real_high - 0.8) ** 2 + (fake_high - 0.6) ** 2) / 2
-    assert intervals([prediction])["balanced_accuracy"] == pytest.approx((low, high))
+def test_a_score_that_tells_nothing_costs_one_bit_and_units_do_not_calibrate_themselves():
+    labels = np.arange(40) % 2
+    assert metric_values(make_prediction(labels, np.zeros(40)))["cllr"] == pytest.approx(1)
+    scores = np.random.default_rng(0).normal(size=10)[np.arange(40) // 4]  # each photograph its own score
+    alone, together = (metric_values(make_prediction(labels, scores), of) for of in (None, np.arange(40) // 4))
+    assert together["cllr"] >= 1 and together["cllr"] != alone["cllr"]
 
 
-def test_without_an_error_a_bootstrap_is_undefined():
-    prediction = make_prediction([0, 0, 1, 1], [-1, -1, 1, 1])
-    assert np.isnan(intervals([prediction])["roc_auc"]).all()
-    assert np.isnan(list(intervals([prediction], np.array(list("aabb"))).values())).all()
-
-
-def test_the_bootstrap_equals_a_slow_one_that_repeats_rows(monkeypatch):
-    monkeypatch.setattr(metrics, "_N_BOOTSTRAP", 50)
-    everything = random_prediction(60)
-    splits = [Prediction(*(values[rows] for values in everything)) for rows in (np.r_[0:36], np.r_[24:60])]
-    groups = np.array([f"photograph {row // 6}" for row in range(60)])
-    draws = np.random.default_rng(0).multinomial(10, np.full(10, 1 / 10), 50)  # the same
-    drawn = {metric: [] for metric in ("accuracy", "recall_real", "recall_fake", "roc_auc")}
-    for times in draws:
-        sums = {metric: np.zeros(2) for metric in drawn}
-        for split in splits:
-            repeated = Prediction(*(np.repeat(values, times[split.rows // 6]) for values in split))
-            n_real, n_fake = np.bincount(repeated.labels, minlength=2)
-            values, numbers = metric_values(repeated), (n_real + n_fake, n_real, n_fake, n_real * n_fake)
-            for metric, n in zip(drawn, numbers):
-                sums[metric] += (values[metric] * n, n)
-        for metric, (numerator, denominator) in sums.items():
-            drawn[metric].append(numerator / denominator)
-    drawn["balanced_accuracy"] = np.add(drawn["recall_real"], drawn["recall_fake"]) / 2
-    limits = intervals(splits, groups)
-    for metric, values in drawn.items():
-        stretch = t.ppf(0.975, 9) / norm.ppf(0.975) * np.sqrt(10 / 9)
-        expected = np.mean(values) + stretch * (np.quantile(values, [0.025, 0.975]) - np.mean(values))
-        assert limits[metric] == pytest.approx(tuple(expected.clip(0, 1)), abs=1e-9)
-
-
-@pytest.mark.parametrize("n_groups", [5, 12])
-def test_the_interval_over_few_groups_is_as_wide_as_students(n_groups):
-    shares = np.linspace(0.4, 0.8, n_groups)  # right in each group of 50
-    right = np.concatenate([np.arange(50) < 50 * share for share in shares])
-    prediction = make_prediction([FAKE] * len(right), np.where(right, 1, -1))
-    groups = np.repeat([f"video {number}" for number in range(n_groups)], 50)
-    low, high = intervals([prediction], groups)["accuracy"]
-    of_group = [right[groups == group].mean() for group in dict.fromkeys(groups)]
-    expected = t.interval(0.95, n_groups - 1, np.mean(of_group), np.std(of_group, ddof=1) / np.sqrt(n_groups))
-    assert high - low == pytest.approx(expected[1] - expected[0], rel=0.07)  # unwidened: 37 and 15 % too narrow
-    assert (low + high) / 2 == pytest.approx(np.mean(of_group), abs=0.02)
-
-
-def test_the_bootstrap_interval_of_independent_rows_is_as_wide_as_wilsons():
-    prediction = random_prediction(400)
-    own_groups = np.array([f"row {row}" for row in range(400)])
-    bootstrap, wilson = intervals([prediction], own_groups)["accuracy"], intervals([prediction])["accuracy"]
-    assert bootstrap == pytest.approx(wilson, abs=0.01) and bootstrap != wilson
-
-
-def test_rows_that_err_together_have_a_wider_interval_than_independent_ones():
-    labels = np.repeat(np.arange(40) % 2, 10)
-    photograph_is_right = np.repeat(np.random.default_rng(0).random(40) < 0.75, 10)
-    prediction = make_prediction(labels, np.where(photograph_is_right, 1, -1) * (2 * labels - 1))
-    groups = np.repeat([f"photograph {number}" for number in range(40)], 10)
-    for metric in ("accuracy", "balanced_accuracy", "recall_fake", "roc_auc"):
-        grouped, independent = (np.ptp(intervals([prediction], given)[metric]) for given in (groups, None))
-        assert grouped > 2 * independent
-
-
-def test_rows_are_matched_to_their_groups_whatever_their_order():
-    prediction = random_prediction(60)
-    groups = np.array([f"photograph {row // 6}" for row in range(60)])
-    order = np.random.default_rng(1).permutation(60)
-    shuffled = Prediction(*(values[order] for values in prediction))
-    assert intervals([shuffled], groups)["accuracy"] == pytest.approx(intervals([prediction], groups)["accuracy"])
-
-
-def test_the_mean_lies_within_its_interval():
-    predictions = [random_prediction(60, seed) for seed in range(3)]
-    for row in result_rows(predictions):
-        assert row["low"] is None or row["low"] < row["mean"] < row["high"]
+def test_too_few_rows_have_no_likelihood_ratios():
+    assert np.isnan(metric_values(make_prediction([REAL] * 3 + [FAKE] * 9, np.arange(12)))["cllr"])

@@ -307,12 +307,31 @@ def test_centred_rings_hold_all_the_power_of_the_image(shape):
     assert azimuthal_average(power, "centred") @ n_ring == pytest.approx(gray.size * np.sum(gray**2), rel=1e-10)
 
 
+def float32_error(gray, convention="published"):
+    """Return by how much the worst bin is off."""
+    return np.abs(radial_spectrum(gray, convention, np.float32) - radial_spectrum(gray, convention)).max()
+
+
 @every_case
-def test_float32_errs_by_less_than_a_ten_thousandth(shape, convention):
-    gray = random_image(shape)
-    exact = radial_spectrum(gray, convention)
-    assert not np.array_equal(exact, radial_spectrum(gray, convention, np.float32))
-    np.testing.assert_allclose(radial_spectrum(gray, convention, np.float32), exact, rtol=1e-4)
+def test_float32_errs_by_little_where_all_frequencies_have_power(shape, convention):
+    assert 0 < float32_error(random_image(shape), convention) < 1e-3
+
+
+@pytest.mark.parametrize("side", [512, 509])
+def test_float32_errs_by_less_than_a_hundredth_in_a_smooth_photograph_be_it_of_0_to_255_or_to_1(side):
+    frequencies = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)) + 1 / side
+    noise = np.fft.rfft2(np.random.default_rng(0).normal(size=(side, side)))
+    smooth = np.fft.irfft2(noise / frequencies**2, (side, side))
+    gray = (128 + 40 * (smooth - smooth.mean()) / smooth.std()).clip(0, 255).astype(np.uint8)
+    assert 1e-5 < float32_error(gray) < 0.01
+    assert 1e-5 < float32_error(gray / 255) < 0.01
+
+
+def test_float32_errs_in_the_photographs_of_which_the_docstring_tells():
+    folder = real_data("faces_hq_paper")
+    for path in ("celebA-HQ_10K/289.jpg", "Flickr-Faces-HQ_10K/179.jpg"):  # the worst of 2,260
+        gray = cv2.imread(str(folder / path), cv2.IMREAD_GRAYSCALE)
+        assert 0.003 < float32_error(gray) < 0.02  # .0105 and .0106 here; rounding depends on the processor
 
 
 @pytest.mark.parametrize("dtype", [bool, np.int16, np.uint16, np.float32, np.float64])

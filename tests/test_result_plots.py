@@ -6,7 +6,14 @@ from figures import legend_of, lines_of, looks, panel
 
 from deepfake_spectra.dataset import FAKE, REAL
 from deepfake_spectra.plots import COLOURS, save_figure
-from deepfake_spectra.result_plots import claims_figure, control_figure, protocols_figure, scores_figure, sizes_figure
+from deepfake_spectra.result_plots import (
+    claims_figure,
+    control_figure,
+    differences_figure,
+    protocols_figure,
+    scores_figure,
+    sizes_figure,
+)  # fmt: skip
 from deepfake_spectra.results import paper_rows
 
 CONTROL_PANELS = {"control": "Fakes against fakes", "alike": "Both altered alike"}
@@ -181,7 +188,7 @@ def test_each_accuracy_stands_over_the_protocol_that_it_was_measured_by(draw):
     figure = draw(protocols_figure, rows, names, "100 frames")
     [ax] = figure.axes
     protocols = [text.get_text() for text in ax.get_xticklabels()]
-    assert protocols == ["random frames", "by identity", "by video"] and ax.get_xticks().tolist() == [0, 1, 2]
+    assert protocols == ["random\nframes", "by identity", "by video"] and ax.get_xticks().tolist() == [0, 1, 2]
     lines = lines_of(ax)
     assert list(lines) == ["SVM, RBF", "size alone"] == list(legend_of(*figure.legends))
     expected = {"SVM, RBF": {0: (90, 84, 95), 1: (60, 50, 70), 2: (80, 70, 90)}, "size alone": {2: (70, 60, 80)}}
@@ -263,3 +270,30 @@ def test_each_number_of_a_claim_stands_at_its_value_and_at_the_height_of_its_cla
     texts = [text.get_text() for text in ax.get_yticklabels()]
     assert texts == ["one\ncropped alike", "two\n", "three\nby identity"]
     assert ax.get_xlim()[0] < 20 and ax.get_xlim()[1] > 100  # nothing is cut off
+
+
+# --- differences
+
+
+def test_each_difference_stands_in_its_contenders_line_with_its_interval(draw):
+    def gained(condition, classifier, mean, low, high, metric="balanced_accuracy_gained"):
+        values = {"condition": condition, "classifier": classifier, "metric": metric}
+        return values | {"table": "difference", "mean": mean, "low": low, "high": high}
+
+    rows = [
+        gained("", "a, svm", 0.1, 0.02, 0.18), gained("", "b, svm", -0.05, -0.1, 0.0),
+        gained("jpeg 75", "a, svm", 0.2, 0.1, 0.3), gained("jpeg 75", "b, svm", 0.03, 0.03, 0.03),
+        gained("", "a, svm", 0.5, None, None, "p_value"), gained("", "a, svm", 0.5, None, None) | {"table": "alike"},
+    ]  # fmt: skip
+    figure = draw(differences_figure, rows, lambda name: name[0].upper(), {"": "as they are"}, "60 images")
+    assert [ax.get_title() for ax in figure.axes] == ["as they are", "jpeg 75"]
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["A", "B"]
+    expected = [{0: (10, 2, 18), 1: (-5, -10, 0)}, {0: (20, 10, 30), 1: (3, 3, 3)}]
+    for ax, of_panel in zip(figure.axes, expected, strict=True):
+        zero, points = ax.lines
+        assert set(zero.get_xdata()) == {0} and ax.yaxis_inverted()
+        [ends] = [np.array(lines.get_segments()) for lines in ax.collections]
+        assert ends[:, 0, 1].tolist() == ends[:, 1, 1].tolist() == points.get_ydata().tolist()
+        found = zip(points.get_ydata(), points.get_xdata(), ends[:, 0, 0], ends[:, 1, 0])
+        assert {at: values for at, *values in found} == {at: pytest.approx(list(v)) for at, v in of_panel.items()}
+    assert figure.get_suptitle() == "60 images"

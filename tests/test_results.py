@@ -13,9 +13,9 @@ from datasets import make_dataset, make_prediction
 from sklearn.linear_model import LogisticRegression
 
 from deepfake_spectra import results
-from deepfake_spectra.classification import score_classifiers, score_k_means
+from deepfake_spectra.classification import result_rows, score_classifiers, score_k_means
 from deepfake_spectra.dataset import BUILT_IN_SAMPLE, FAKE, IMAGES, PUBLISHED_FEATURES, REAL
-from deepfake_spectra.metrics import METRICS, Prediction, result_rows
+from deepfake_spectra.metrics import METRICS, Prediction
 from deepfake_spectra.results import (
     ROW_KEYS,
     headers_warning,
@@ -267,7 +267,7 @@ def test_sources_are_named_whole_metrics_as_the_table_calls_them_and_a_pipe_stay
     assert head == ["trained on", "classifier", "tested", "of reals", "ROC AUC"]
     assert first[:3] == ["a_1 + b\\|c", "SVM, linear", "4"]
     assert first[3].startswith("50.0 ± 0.0 (") and first[4].startswith("75.0 ± 0.0 (")
-    assert second == ["c\\nd", "SVM, linear", "4", "100.0 ± 0.0 (34–100)", "100.0 ± 0.0"]
+    assert second == ["c\\nd", "SVM, linear", "4", "100.0 ± 0.0 (34–100)", "100.0 ± 0.0 (16–100)"]
 
 
 def test_a_table_tells_how_many_were_tested_of_how_many_groups_as_a_range_where_splits_differ():

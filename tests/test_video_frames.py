@@ -15,11 +15,13 @@ from deepfake_spectra.video_frames import (
     find_frames,
     first_identities,
     frame_splits,
+    independent_people,
     load_frames,
     manipulation,
     protocol_sides,
     published_frames,
     reals_beside,
+    size_matched_sides,
     transfer_splits,
     video_splits,
 )  # fmt: skip
@@ -109,6 +111,20 @@ def test_groups_of_people_that_share_no_video_are_tested_on_once_each(n_pairs, n
         tested = set().union(*(dataset.identities[row] for row in np.flatnonzero(may_test)))
         assert np.array_equal(may_train, ~may_test) and len(tested) == 2 and np.count_nonzero(may_test) == 8
     assert np.sum([may_test for _, may_test in parts], axis=0).tolist() == [1] * len(dataset)
+
+
+def test_an_interval_by_identity_is_over_people_who_share_no_video():
+    dataset = make_frames(pairs_of_people(3), n_frames=2)
+    people = independent_people(dataset, "by_identity")
+    for row, shown in enumerate(dataset.identities):
+        assert people[row] == int(min(shown)) // 2  # 000 and 001 are one pair, and so on
+    assert independent_people(dataset, "by_video") is None and independent_people(dataset, "random") is None
+
+
+def test_where_everybody_is_linked_to_everybody_an_interval_is_over_the_persons_whose_videos_they_were():
+    videos = [f"fake/Deepfakes_c23/{number:03}_{(number + 1) % 4:03}.mp4" for number in range(4)]
+    dataset = make_frames([*videos, "real/youtube_c23/000.mp4"], n_frames=1)
+    assert independent_people(dataset, "by_identity").tolist() == ["000", "001", "002", "003", "000"]
 
 
 @pytest.mark.parametrize(
@@ -269,9 +285,48 @@ def test_a_block_is_20_neighbouring_rows_of_a_class_and_a_file(tmp_path):
     assert authors_split.train.tolist() == list(range(105))
     assert authors_split.test.tolist() == list(range(105, 210))
     sides, _ = protocol_sides(dataset, 0.2, 3, 0)
-    assert list(sides) == ["random", "by_video"]
+    assert list(sides) == ["random", "by_video", "by_video_fewer", "by_video_apart"]
     assert not any(names_on_both_sides(dataset.groups, split) for split in sides["by_video"])
     assert any(names_on_both_sides(dataset.groups, split) for split in sides["random"])
+
+
+def test_no_row_within_21_of_one_tested_is_trained_on_and_its_control_trains_on_as_many(tmp_path):
+    one, two = (write_features(tmp_path / name / "features.pkl", n_real=210, n_fake=150) for name in "ab")
+    dataset, _ = published_frames(one, two, Feature(crop="centre_third", n_bins=40))
+    sides, _ = protocol_sides(dataset, 0.2, 3, 0)
+    strips = np.split(np.arange(720), np.cumsum([150, 210, 150]))  # fakes and reals of the one file, of the other
+    for by_video, fewer, apart in zip(*(sides[name] for name in ("by_video", "by_video_fewer", "by_video_apart"))):
+        assert all(np.array_equal(by_video[1], may_test) for _, may_test in (fewer, apart))
+        for rows in strips:
+            tested = rows[by_video[1][rows]]
+            expected = [bool(by_video[0][row]) and all(abs(row - other) > 21 for other in tested) for row in rows]
+            assert apart[0][rows].tolist() == expected
+        assert np.array_equal(np.bincount(dataset.labels[fewer[0]]), np.bincount(dataset.labels[apart[0]]))
+        assert not (fewer[0] & ~by_video[0]).any() and (fewer[0] & ~apart[0]).any()
+
+
+def test_too_few_rows_to_have_21_between_leave_that_protocol_out_and_say_so(tmp_path):
+    path = write_features(tmp_path / "features.pkl", n_real=40, n_fake=40)
+    dataset, _ = published_frames(None, path, Feature(crop="centre_third"))
+    sides, sentences = protocol_sides(dataset, 0.2, 3, 0)
+    assert list(sides) == ["random", "by_video"]
+    assert sentences == ["by blocks with 21 rows between left out: it leaves no row to train on"]
+
+
+def test_no_size_can_be_learned_from_sides_of_matched_size(tmp_path):
+    path = write_features(tmp_path / "features.pkl", n_real=210, n_fake=150)
+    dataset, _ = published_frames(None, path, Feature(crop="centre_third"))
+    random = np.random.default_rng(0)
+    dataset.headers["spectrum_length"] = random.integers(10, 15, 360) + 2 * dataset.labels
+    sides, _ = protocol_sides(dataset, 0.2, 3, 0)
+    for protocol, matched in size_matched_sides(dataset, sides, 0).items():
+        for (may_train, may_test), (kept, tested) in zip(sides[protocol], matched, strict=True):
+            assert np.array_equal(may_test, tested) and not (kept & ~may_train).any()
+            sizes = [dataset.headers["spectrum_length"][kept & (dataset.labels == label)] for label in (REAL, FAKE)]
+            assert sorted(sizes[0]) == sorted(sizes[1]) and set(sizes[0]) == {12, 13, 14}
+            for size in (12, 13, 14):
+                of_size = may_train & (dataset.headers["spectrum_length"] == size)
+                assert np.count_nonzero(sizes[0] == size) == min(np.bincount(dataset.labels[of_size]))
 
 
 @pytest.mark.parametrize(
