@@ -23,11 +23,13 @@ from deepfake_spectra.dataset import FAKE, IMAGE_HEADER, REAL, Feature, ImageFol
 from deepfake_spectra.errors import ExperimentError, UnreadableImage, UsageError
 from deepfake_spectra.files import REPOSITORY, display_path, listed, printable
 from deepfake_spectra.image_files import REMARKS, list_images, read_gray
-from deepfake_spectra.measurement import measure_file
+from deepfake_spectra.measurement import measure_features, measure_file
 from deepfake_spectra.parallel import in_threads
 from deepfake_spectra.sample.build import sample_images
 from deepfake_spectra.spectrum_cache import SpectrumCache, file_key
 from radial_spectrum import log_power_plane, normalise_by_first, resample_spectrum
+
+FILES_AT_ONCE = 100  # whose spectra, in several states, are written together: a kill costs no more
 
 
 def label_sources(real_sources: Sequence[str], fake_sources: Sequence[str]) -> dict[str, int]:
@@ -145,6 +147,59 @@ def load_spectra(
     dataset.remarks += dataset.duplicate_remarks() + _size_remarks(headers) + _link_remarks(images.path, draws)
     dataset.remarks += [f"{remarks[key]} images: {REMARKS[key]}" for key in REMARKS if remarks[key]]
     return dataset
+
+
+def load_altered(
+    images: ImageFolder, dataset: SpectrumDataset, alterations: Sequence[str], n_threads: int = -1
+) -> Iterator[np.ndarray]:
+    """Yield the spectra of the images of a data set in several states, decoding each file once for all of them.
+
+    What the cache does not hold is measured first; then one state at a time is in memory.
+
+    Parameters
+    ----------
+    images : ImageFolder
+        That the data set was loaded from.
+    dataset : SpectrumDataset
+    alterations : sequence of str
+        What is done to the images, after what the data set's own feature does; see `alterations.alter`.
+    n_threads : int
+
+    Yields
+    ------
+    ndarray of float64, (n_images, n_bins)
+        In the order of the data set; NaN in the rows of images of which nothing is left, being blank or too small.
+
+    Raises
+    ------
+    UsageError
+        An unknown alteration.
+    ExperimentError
+        Less than half of the images of a source are left.
+    KeyboardInterrupt
+        With a word on what is kept.
+    """
+    own = dataset.feature
+    features = [replace(own, alteration=" + ".join(filter(None, (own.alteration, steps)))) for steps in alterations]
+    for feature in features:
+        parse_steps(feature.alteration)
+    keys = [file_key(images.path, path) for path in dataset.paths]
+    _measure_ahead(images, keys, features, n_threads)
+    for feature in features:
+        found = SpectrumCache(images.cache_dir, feature).find(keys)
+        spectra = np.full(dataset.spectra.shape, np.nan)
+        for row, key in enumerate(keys):
+            if key in found:
+                spectrum = resample_spectrum(found[key].spectrum, spectra.shape[1])
+                spectra[row] = normalise_by_first(spectrum) if own.normalise else spectrum
+        for source, n_images in dataset.counts().items():
+            n_left = np.isfinite(spectra[dataset.sources == source, 0]).sum()
+            if 2 * n_left < n_images:
+                raise ExperimentError(
+                    f"{printable(source)}: {feature.alteration} leaves {n_left} of {n_images} images; "
+                    "leave that alteration out"
+                )
+        yield spectra
 
 
 def mean_log_power_plane(folder: Path, paths: Sequence[str], alteration: str = "", n_threads: int = -1) -> np.ndarray:
@@ -301,6 +356,44 @@ def _measured_files(data_dir, keys, feature, cache, n_threads) -> Iterator[tuple
     finally:
         results.close()
         cache.flush()
+
+
+def _measure_ahead(images, keys, features, n_threads):
+    """Write into the cache what it lacks of several features, decoding each file once for all of them."""
+    caches = {feature: SpectrumCache(images.cache_dir, feature) for feature in features}
+    lacking = {key: [] for key in keys}
+    for feature, cache in caches.items():
+        cached = cache.find(keys)
+        for key in keys:
+            if key not in cached:
+                lacking[key].append(feature)
+    lacking = {key: wanted for key, wanted in lacking.items() if wanted}
+
+    def flush():
+        for cache in caches.values():
+            cache.flush()
+
+    results = in_threads(lambda key: measure_features(images.path / key.path, lacking[key]), lacking, n_threads)
+    progress = tqdm(results, "altered images", len(lacking), unit="image", disable=None, smoothing=0.05)
+    try:
+        for number, (found, (key, wanted)) in enumerate(zip(progress, lacking.items(), strict=True), 1):
+            for feature, result in zip(wanted, found, strict=True):
+                if not isinstance(result, UnreadableImage):
+                    caches[feature].add(key, result)
+            if number % FILES_AT_ONCE == 0:
+                flush()
+    except KeyboardInterrupt:
+        flush()
+        n_kept = sum(cache.n_written for cache in caches.values())
+        raise KeyboardInterrupt(f"{n_kept} new spectra are kept in {display_path(images.cache_dir)}") from None
+    finally:
+        results.close()
+        flush()
+    n_computed = sum(map(len, lacking.values()))
+    print(
+        f"spectra of {len(caches)} alterations: {len(keys) * len(caches) - n_computed} from "
+        f"{display_path(images.cache_dir)}, {n_computed} computed from {len(lacking)} files"
+    )
 
 
 def _measured_or_reason(path, feature):

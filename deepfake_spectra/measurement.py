@@ -1,5 +1,6 @@
 """One file, or one grey image -> what is kept of it: its spectrum at its own length, its header, its SHA-256."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -33,6 +34,21 @@ def measure_file(path: Path, feature: Feature) -> Measured:
     """Return what is kept of one image file, or raise UnreadableImage with the reason why there is nothing."""
     image = read_gray(path)
     return Measured(measure_spectrum(image.gray, feature), image.header, image.remarks, image.sha256)
+
+
+def measure_features(path: Path, features: Sequence[Feature]) -> list[Measured | UnreadableImage]:
+    """Return what `measure_file` gives of several features, or the reasons why not, decoding the file once."""
+    try:
+        image = read_gray(path)
+    except UnreadableImage as reason:
+        return [reason] * len(features)
+    found = []
+    for feature in features:
+        try:
+            found.append(Measured(measure_spectrum(image.gray, feature), *image[1:]))
+        except UnreadableImage as reason:
+            found.append(reason)
+    return found
 
 
 def measure_spectrum(gray: np.ndarray, feature: Feature) -> np.ndarray:

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 import radial_spectrum
-from deepfake_spectra import alterations, image_checks, image_files, measurement, opencv, pillow
+from deepfake_spectra import alterations, clips, image_checks, image_files, measurement, opencv, pillow
 from deepfake_spectra.dataset import IMAGE_HEADER, Feature
 from deepfake_spectra.errors import check
 from deepfake_spectra.files import DAMAGED_NPZ, display_path, printable, whole_file
@@ -27,7 +27,7 @@ from deepfake_spectra.packages import versions
 
 IMAGES_PER_CACHE_FILE = 1000
 MEASURING_MODULES = (
-    radial_spectrum, opencv, pillow, image_checks, image_files, alterations, measurement, sys.modules[__name__],
+    radial_spectrum, opencv, pillow, image_checks, image_files, clips, alterations, measurement, sys.modules[__name__],
 )  # fmt: skip
 MEASURING_PACKAGES = {
     "numpy": "numpy", "scipy": "scipy", "opencv": "cv2", "pillow": "PIL", "pillow-heif": "pillow_heif",

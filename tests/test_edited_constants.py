@@ -16,7 +16,7 @@ from deepfake_spectra.detector_file import read_judge
 from deepfake_spectra.files import REPOSITORY
 
 SCRIPTS = sorted(path.stem for path in REPOSITORY.glob("*.py") if path.stem != "radial_spectrum")
-ASSIGNMENT = r"^(?P<name>[A-Z_]+): (?P<annotation>.+?) = (?P<value>.*?)(?P<comment>  # .*)?$"
+ASSIGNMENT = r"^(?P<name>[A-Z_]+): (?P<annotation>.+?) = (?P<value>\(\n(?:    .*\n)+\)|.*?)(?P<comment>  # .*)?$"
 DRAWN = "mine/photos/000.png"
 FAST = {"N_SPLITS": "2", "BOTH_ALTERED": "()", "N_THREADS": "1"}
 
@@ -41,6 +41,14 @@ EDITS = {  # script: {constant: (its new text, *what follows the flag)}
         "CONVENTION": ('"centred"', "centred"), "N_BINS": ("20", 20), "TEST_SHARE": ("0.4", 0.4),
         "N_SPLITS": ("2", 2), "SVM_C": ("1", 1), "SVM_GAMMA": ("0.1", 0.1), "AUTHORS_SHARE": ("0.9", 0.9),
         "SEED": ("3", 3), "N_THREADS": ("1", 1), "OUTPUT_DIR": ('"written"', "written"),
+    },
+    "measure_robustness": {
+        "DATA_DIR": ('Path("mine")', "mine"), "REAL_SOURCES": ('("photos",)', "photos"),
+        "FAKE_SOURCES": ('"gan"', "gan"), "N_SAMPLES": ("20", 20), "N_SPLITS": ("2", 2),
+        "BEFORE": ('"jpeg 90"', "jpeg 90"), "SEED": ("3", 3),
+        "PANELS": ('("blur {1,2}", "{web}")', "blur {1,2}", "{web}"), "TRAINED_ALTERED": ('"noise 3"', "noise 3"),
+        "LEARNING_SIZES": ("(4, 8)", 4, 8), "LEARNING_ALTERED": ("()",), "N_THREADS": ("1", 1),
+        "OUTPUT_DIR": ('Path("written")', "written"),
     },
     "audit_dataset": {
         "DATA_DIR": ('Path("mine")', "mine"), "REAL_SOURCES": ('"photos"', "photos"),

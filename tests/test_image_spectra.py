@@ -1,5 +1,11 @@
 """Folders become labelled spectra: which files are drawn, what of them is computed, and what ends the run."""
 
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,9 +19,11 @@ from deepfake_spectra import image_spectra, measurement
 from deepfake_spectra.alterations import alter
 from deepfake_spectra.dataset import BUILT_IN_SAMPLE, FAKE, IMAGES, REAL, Feature, ImageFolder
 from deepfake_spectra.errors import ExperimentError, UnreadableImage, UsageError
+from deepfake_spectra.files import REPOSITORY
 from deepfake_spectra.image_spectra import (
     find_images,
     label_sources,
+    load_altered,
     load_spectra,
     mean_log_power_plane,
     sizes_that_fit,
@@ -369,3 +377,82 @@ def test_a_mean_plane_of_an_image_that_cannot_be_read_ends_with_its_reason(two_s
     (two_sources / "real/000.png").write_bytes(b"")
     with pytest.raises(UnreadableImage, match="empty file"):
         mean_log_power_plane(two_sources, ["real/001.png", "real/000.png"], "", 1)
+
+
+# --- several states by one decoding
+
+
+def test_states_by_one_decoding_are_those_of_a_data_set_each_and_lie_in_its_cache(load, two_sources, tmp_path, capsys):
+    alterations = ["jpeg 50", "crop 40x30 + blur 1", "jpeg 50"]
+    images = ImageFolder(two_sources, {"real": REAL, "fake": FAKE}, tmp_path / "cache")
+    for feature in (Feature(), Feature("centred", "centre_third", n_bins=30, normalise=True, alteration="blur 1")):
+        dataset = load(feature, 16)
+        states = list(load_altered(images, dataset, alterations, 2))
+        assert "spectra of 2 alterations: 0 from" in capsys.readouterr().out
+        for steps, spectra in zip(alterations, states, strict=True):
+            both = " + ".join(filter(None, (feature.alteration, steps)))
+            alone = load(replace(dataset.feature, alteration=both), 16)
+            assert ": 16 from" in capsys.readouterr().out and alone.paths == dataset.paths
+            np.testing.assert_array_equal(spectra, alone.spectra)
+            fresh = load(replace(dataset.feature, alteration=both), 16, cache="other")
+            np.testing.assert_array_equal(spectra, fresh.spectra)
+            capsys.readouterr()
+
+
+def test_an_image_of_which_nothing_is_left_has_no_spectrum_in_that_state_alone(load, two_sources, tmp_path):
+    bright = np.full((48, 64), 200, np.uint8)
+    bright[::2] = 250
+    (two_sources / "real/bright.png").write_bytes(by_opencv(bright))
+    dataset = load()
+    images = ImageFolder(two_sources, {"real": REAL, "fake": FAKE}, tmp_path / "cache")
+    gone, left = load_altered(images, dataset, ["gain 2", "gain 0.5"])
+    assert [dataset.paths[row] for row in np.flatnonzero(np.isnan(gone).any(axis=1))] == ["real/bright.png"]
+    assert np.isfinite(left).all()
+
+
+SLOW_RUN = """
+import sys, time
+from pathlib import Path
+from deepfake_spectra import image_spectra
+from deepfake_spectra.dataset import Feature, ImageFolder
+from deepfake_spectra.settings import run
+
+image_spectra.FILES_AT_ONCE = 10
+measure = image_spectra.measure_features
+
+def measure_slowly(path, features):
+    time.sleep(0.02)
+    return measure(path, features)
+
+image_spectra.measure_features = measure_slowly
+data_dir, cache = map(Path, sys.argv[1:])
+images = ImageFolder(data_dir, {"real": 0, "fake": 1}, cache)
+dataset = image_spectra.load_spectra(images, Feature())
+run(lambda: len(list(image_spectra.load_altered(images, dataset, ["jpeg 50", "blur 1", "noise 2"], 2))) and 0)
+"""
+
+
+@linux_only
+@pytest.mark.parametrize("end", ["SIGKILL", "SIGINT"])
+def test_states_that_were_ended_halfway_go_on_where_they_stopped(load, two_sources, tmp_path, capsys, end):
+    for number in range(12, 150):
+        for source in ("real", "fake"):
+            os.link(two_sources / source / f"{number % 12:03}.png", two_sources / source / f"{number:03}.png")
+    command = [sys.executable, "-c", SLOW_RUN, two_sources, tmp_path / "cache"]
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=REPOSITORY, **streams) as process:
+        while len([*(tmp_path / "cache").glob("[!.]*.npz")]) < 1 + 3 * 2:  # as they are; two lots of each state
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.01)
+        process.send_signal(signal.Signals[end])
+        output, error = process.communicate()
+    assert end == "SIGKILL" or process.returncode == 130 and "new spectra are kept in" in error
+    dataset = load()
+    images = ImageFolder(two_sources, {"real": REAL, "fake": FAKE}, tmp_path / "cache")
+    capsys.readouterr()
+    states = list(load_altered(images, dataset, ["jpeg 50", "blur 1", "noise 2"]))
+    n_kept, n_computed = map(int, re.findall(r": (\d+) from \S+, (\d+) computed", capsys.readouterr().out)[0])
+    assert 60 <= n_kept < 900 and n_kept + n_computed == 900
+    other = ImageFolder(two_sources, {"real": REAL, "fake": FAKE}, tmp_path / "other")
+    for spectra, expected in zip(states, load_altered(other, dataset, ["jpeg 50", "blur 1", "noise 2"]), strict=True):
+        np.testing.assert_array_equal(spectra, expected)

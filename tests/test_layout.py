@@ -13,11 +13,12 @@ SCRIPTS = {path.stem: path for path in sorted(REPOSITORY.glob("*.py")) if path.s
 ORDER = (  # of the modules, from the ground up: each imports only what stands above it here, and radial_spectrum
     "interrupts", "console", "errors", "files", "folder_lock", "packages", "parallel", "opencv", "pillow", "stderr",
     "settings", "duplicates", "dataset", "image_checks", "image_files", "file_traits", "jpeg_grid", "near_duplicates",
-    "alterations", "measurement", "spectrum_cache", "file_records", "trait_table", "sample.generators", "sample.build",
-    "sample.show", "image_spectra", "other_features", "published_features", "face_crops", "video_files", "crop_index",
-    "video_crops", "splits", "video_frames", "controls", "roc", "metrics", "intervals", "classification",
-    "video_votes", "copies", "results", "audit_verdict", "claims", "plots", "plane_plots", "result_plots", "answers",
-    "detector", "detector_file", "judge_card", "judgement", "sample.train", "interval_coverage",
+    "clips", "alterations", "measurement", "spectrum_cache", "file_records", "trait_table", "sample.generators",
+    "sample.build", "sample.show", "image_spectra", "other_features", "published_features", "face_crops",
+    "video_files", "crop_index", "video_crops", "splits", "video_frames", "controls", "roc", "metrics", "intervals",
+    "classification", "video_votes", "robustness", "copies", "results", "audit_verdict", "claims", "plots",
+    "plane_plots", "result_plots", "robustness_plots", "answers", "detector", "detector_file", "judge_card",
+    "judgement", "sample.train", "interval_coverage",
 )  # fmt: skip
 MODULES = {  # name: path
     ".".join(path.relative_to(REPOSITORY / "deepfake_spectra").with_suffix("").parts): path
@@ -84,7 +85,7 @@ def test_heavy_packages_are_imported_where_they_are_used():
     for name, path in (MODULES | SCRIPTS).items():
         for package in imported(tree_of(path))[1] & users.keys():
             users[package].add(name)
-    assert users["matplotlib"] == {"plots", "plane_plots", "result_plots"}
+    assert users["matplotlib"] == {"plots", "plane_plots", "result_plots", "robustness_plots"}
     assert {"classification", "metrics", "detector"} <= users["sklearn"] <= LEARNERS | set(SCRIPTS)
     assert users["torch"] <= {"sample.train", "compare_octave_dcgan"}
     assert users["subprocess"] == {"face_crops", "results"}  # ffmpeg, git

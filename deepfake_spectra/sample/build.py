@@ -25,6 +25,7 @@ from typing import NamedTuple
 import numpy as np
 
 from deepfake_spectra.alterations import alter
+from deepfake_spectra.clips import write_clip
 from deepfake_spectra.dataset import BUILT_IN_SAMPLE, FAKE, REAL, ImageFolder
 from deepfake_spectra.errors import ExperimentError
 from deepfake_spectra.files import REPOSITORY, display_path
@@ -239,19 +240,8 @@ def _clip_frames(photograph, gray, painted, number):
 
 
 def _encode(path, frames):
-    """Write frames as H.264; the bytes depend neither on the number of threads of ffmpeg nor on the processor."""
-    from imageio_ffmpeg import write_frames
-
-    writer = write_frames(
-        path, (CLIP_SIDE, CLIP_SIDE), pix_fmt_in="gray", fps=CLIP_RATE, codec="libx264", quality=None,
-        ffmpeg_log_level="quiet",
-        output_params=["-crf", str(CLIP_CRF), "-threads", "1", "-x264-params", "cpu-independent=1"],
-    )  # fmt: skip
-    writer.send(None)
-    with suppress(OSError):  # ffmpeg has given up; on a full disk it also may without a word
-        for frame in frames:
-            writer.send(frame.tobytes())
-    writer.close()
+    """Write frames as H.264, whole."""
+    write_clip(path, frames, CLIP_CRF, CLIP_RATE)
     if cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FRAME_COUNT) != CLIP_FRAMES:
         raise ExperimentError(f"built-in sample, {path.name}: ffmpeg wrote no whole file; is the disk full?")
 

@@ -1,0 +1,336 @@
+"""How far does the detector carry: trained once, its threshold fixed, asked about images that something was done to.
+
+Logistic regression on the spectra of Durall et al. (arXiv 1911.00686), as in their experiments, is trained on images as
+they are. The test images of each split are then compressed, scaled, blurred, made noisy, brightened, cropped, and
+treated as web sites and messengers do, all alike. Recall of reals and of fakes stand apart, since accuracy hides that
+all images move to one side; beside them the bias: by how much the mean score of either class has moved (after BIAS-ID,
+Ricker, Fischer, Quiring, arXiv 2605.31153). Again with a classifier that was trained on some altered images, too, none
+of them altered as in a test; again from each pair of sources to the others; and how many images it takes.
+
+    python measure_robustness.py                  # data/faces_hq if it is there, else the built-in sample
+    python measure_robustness.py --before "jpeg 75"             # all images of one quality first
+    python measure_robustness.py --videos --frames-dir DIR      # frames of videos, by extract_video_frames.py
+
+All is done to the grey image that the spectrum is made of. Of a JPEG that is what becomes of its picture in colour: its
+luma is stored apart and whole, its colour alone is thinned out (4:2:0). Of WebP and H.264 it is an approximation; see
+docs/robustness.md. Spectra are resampled to the length of those trained on. Writes plots/robustness_panels, _transfer
+and _learning (.png and .pdf), _accuracy.md, _accuracy.csv, _results.json, _scores.csv.gz and _files.txt, of videos
+robustness_videos_...; of the sample into plots/built_in_sample/. 600 images of 1024x1024 take some 15 minutes on two
+cores.
+"""
+
+from deepfake_spectra.settings import only_one, read_settings, run, settings_record  # isort: skip; hears Ctrl-C
+
+import re
+from dataclasses import replace
+from importlib.util import find_spec
+from itertools import chain, islice, product
+from pathlib import Path
+
+import numpy as np
+
+from deepfake_spectra.alterations import parse_steps
+from deepfake_spectra.classification import LOGISTIC_TOLERANCE, predict_splits, score_baselines
+from deepfake_spectra.dataset import FAKE, REAL, Feature, Precision
+from deepfake_spectra.errors import UsageError
+from deepfake_spectra.image_spectra import (
+    count_images,
+    find_images,
+    label_sources,
+    load_altered,
+    load_spectra,
+    say_sizes,
+    sizes_that_fit,
+)
+from deepfake_spectra.results import (
+    check_results,
+    headers_warning,
+    heading,
+    markdown_table,
+    metric_said,
+    result_table,
+    rows_of,
+    write_results,
+)
+from deepfake_spectra.robustness import (
+    AS_THEY_ARE,
+    expand,
+    fit_trial,
+    frame_count_rows,
+    learning_splits,
+    present,
+    trial_rows,
+)
+from deepfake_spectra.splits import random_splits, source_splits
+from deepfake_spectra.video_frames import (
+    by_class,
+    count_frames,
+    find_frames,
+    frame_splits,
+    independent_people,
+    load_frames,
+    protocol_sides,
+    video_splits,
+)
+from radial_spectrum import Convention
+
+# data
+DATA_DIR: Path | None = None  # folder with one sub-folder per source; none: data/faces_hq, else the built-in sample
+REAL_SOURCES: tuple[str, ...] = ("celebA-HQ_10K", "Flickr-Faces-HQ_10K")  # folders of reals
+FAKE_SOURCES: tuple[str, ...] = ("100KFake_10K", "thispersondoesntexists_10K")  # folders of fakes
+N_SAMPLES: int = 600  # images, or frames, in total
+VIDEOS: bool = False  # frames of videos instead of images
+FRAMES_DIR: Path | None = None  # of videos; none: data/deepfake_detection, else the built-in sample's clips
+MAX_UNREADABLE: float = 0.01  # share of unreadable files above which the run ends
+
+# feature
+CONVENTION: Convention = "published"  # "centred" has DC at the centre and keeps every ring
+PRECISION: Precision = "float64"  # float32 is faster; single bins of a photograph err by up to 1e-4 of their value
+
+# classifier
+TEST_SHARE: float = 0.2  # of the images, or groups, of each source
+N_SPLITS: int = 10  # how often images are split anew
+LOGISTIC_MAX_ITER: int = 1000  # liblinear, no scaling
+SEED: int = 0  # draws the images and the splits
+N_THREADS: int = -1  # -1: one per core
+
+# alterations, in the words of deepfake_spectra/alterations.py, like "jpeg 75 + scale 0.5 area"
+BEFORE: str = ""  # done to all images first, trained on and tested; "jpeg 75" makes qualities equal
+PANELS: tuple[str, ...] = (
+    "jpeg {100,95,90,75,60,50,40,30}",
+    "webp {90,75,50}",
+    "scale {0.25,0.5,0.75,0.9,1.1,1.5,2} area",
+    "scale {0.25,0.5,0.75,0.9,1.1,1.5,2} bilinear",
+    "scale {0.25,0.5,0.75,0.9,1.1,1.5,2} bicubic",
+    "scale {0.25,0.5,0.75,0.9,1.1,1.5,2} lanczos",
+    "blur {0.5,1,1.5,2,3}",
+    "noise {1,2,5,10,20}",
+    "gain {0.5,0.8,1.25,2}",
+    "gamma {0.5,0.8,1.25,2}",
+    "crop {90,75,50}%",
+    "{web,hard,screenshot,shared twice}",
+)  # of the test images: a panel of the figure each, and in it a point for each value in braces
+VIDEO_PANELS: tuple[str, ...] = ("h264 {17,23,30,40}",)  # further ones, of frames of videos
+TRAINED_ALTERED: tuple[str, ...] = ("jpeg 80", "scale 0.6 bicubic", "blur 0.7", "noise 3")  # for the second training
+
+# how many it takes
+LEARNING_SIZES: tuple[int, ...] = (10, 20, 50, 100, 200, 500, 1000, 2000)  # images trained on; all there are come last
+LEARNING_ALTERED: tuple[str, ...] = ("jpeg 75",)  # beside as they are: all images altered, trained on and tested
+FRAME_COUNTS: tuple[int, ...] = (1, 2, 5, 10, 20)  # that a video is judged by
+
+# output
+OUTPUT_DIR: Path = Path("plots")  # for tables and figures
+
+CLASSIFIER = "logistic_regression"
+FIGURES = ("panels", "transfer", "learning")
+PAPER_SOURCES = {
+    "celebA-HQ_10K": REAL, "Flickr-Faces-HQ_10K": REAL, "100KFake_10K": FAKE, "thispersondoesntexists_10K": FAKE,
+}  # fmt: skip
+METRICS = ("recall_real", "recall_fake", "balanced_accuracy", "roc_auc")
+NAMES = {
+    "condition": "test images", "n_samples": "images trained on", "headers_only": "size alone", "n_test": "tested",
+    "shift_real": "shift of reals", "shift_fake": "shift of fakes",
+}  # fmt: skip
+
+
+def named_panels(settings):
+    """Return {title: {point: alteration}} of all panels, and a sentence on each that a package is missing for."""
+    panels = {}
+    for panel in (*settings.panels, *settings.video_panels * settings.videos):
+        points = expand(panel)
+        title = re.sub(r"\{.*\}", "", panel).strip().replace("  ", " ") or "in one go"
+        if title in panels:
+            raise UsageError(f"{panel!r}: there is a panel of this kind; name its values in one")
+        panels[title] = points
+    if not panels:
+        raise UsageError("PANELS is empty: name at least one alteration")
+    if find_spec("imageio_ffmpeg"):
+        return panels, []
+    left = {title: points for title, points in panels.items() if not any("h264" in text for text in points.values())}
+    sentence = "h264 left out: needs imageio-ffmpeg; run: pip install -r requirements-videos.txt"
+    return left, [sentence] * (len(left) < len(panels))
+
+
+def load_data(settings, experiment):
+    """Return the folder for the results, the images or frames, their data set, its size, and sentences on that."""
+    feature = Feature(settings.convention, precision=settings.precision, alteration=settings.before)
+    if settings.videos:
+        images = find_frames(settings.frames_dir)
+        counts = count_frames(images)
+    else:
+        labels = label_sources(settings.real_sources, settings.fake_sources)
+        images = find_images("faces_hq", settings.data_dir, labels, PAPER_SOURCES)  # the sample's if there are none
+        counts = count_images(images)
+    folder = settings.output_dir / images.origin.subfolder
+    check_results(folder, experiment, FIGURES, images.source_dirs())
+    say_sizes(counts, [settings.n_samples])
+    if settings.videos:
+        feature = replace(feature, crop="centre_third", n_bins=300, normalise=True)  # the paper's
+        dataset = load_frames(images, feature, settings.n_threads, settings.max_unreadable)
+        [n_samples], sentences = sizes_that_fit(by_class(dataset).counts(), [settings.n_samples])
+    else:
+        reading = {key: getattr(settings, key) for key in ("seed", "n_threads", "max_unreadable")}
+        dataset = load_spectra(images, feature, settings.n_samples, **reading)
+        [n_samples], sentences = sizes_that_fit(dataset.counts(), [settings.n_samples])
+    return folder, images, dataset.of_draw(n_samples), n_samples, sentences
+
+
+def protocol_splits(dataset, n_samples, settings):
+    """Return a protocol, its splits, those with all frames of the videos tested, and sentences on what cannot be had.
+
+    The protocol of frames is the strictest that their videos allow.
+    """
+    draw = {"test_share": settings.test_share, "seed": settings.seed}
+    if not settings.videos:
+        return dataset.protocol, random_splits(dataset, n_samples, n_splits=settings.n_splits, **draw), [], []
+    sides, sentences = protocol_sides(dataset, n_splits=settings.n_splits, **draw)
+    strictest = dict(list(sides.items())[-1:])
+    [(_, protocol, splits)] = frame_splits(dataset, strictest, [n_samples], **draw)
+    whole_videos = [found for *_, found in video_splits(dataset, strictest, n_samples, **draw)]
+    return protocol, splits, *(whole_videos or [[]]), sentences
+
+
+def transfer_trials(dataset, estimator, settings):
+    """Yield a trial for each real and each fake source, trained on them and tested on all others."""
+    reals, fakes = dataset.sources_of(REAL), dataset.sources_of(FAKE)
+    if settings.videos or min(len(reals), len(fakes)) < 2:
+        return
+    for trained in product(reals, fakes):
+        tested = [name for name in reals + fakes if name not in trained]
+        splits = source_splits(dataset, trained, tested, settings.test_share, settings.n_splits, settings.seed)
+        if splits:
+            yield fit_trial(
+                dataset, splits, estimator, [dataset.spectra], settings.n_threads,
+                table="robustness_transfer", classifier=CLASSIFIER, train_sources=list(trained), test_sources=tested,
+                n_samples=len(splits[0].train) + len(splits[0].test),
+                protocol=dataset.protocol if dataset.is_grouped else "held_out",
+            )  # fmt: skip
+
+
+def learning_rows(dataset, splits, estimator, states, settings, **keys):
+    """Return the rows of a classifier trained on fewer images, tested on the same, in each of some states."""
+    sources = by_class(dataset).sources if settings.videos else dataset.sources
+    rows = []
+    for condition, spectra in states.items():
+        for n_trained, narrowed in learning_splits(sources, present(splits, spectra), settings.learning_sizes):
+            keys |= {"table": "learning_curve", "n_samples": n_trained}
+            trial = fit_trial(dataset, narrowed, estimator, [spectra], settings.n_threads, **keys)
+            rows += trial_rows(trial, dataset, condition, spectra)
+    return rows
+
+
+def make_tables(rows, settings):
+    """Yield (caption, Markdown table) for all that was measured."""
+    first = f"; all images first {settings.before}" if settings.before else ""
+    spread = f"in %, mean ± standard deviation over the splits (95 % interval){first}"
+    trained = {
+        "robustness": "Trained on images as they are",
+        "robustness_trained_altered": f"Trained on them and the same altered: {', '.join(settings.trained_altered)}",
+    }
+    for table, said in trained.items():
+        if found := rows_of(rows, table, METRICS):
+            yield f"{said}: {spread}", result_table(found, ("condition",), ("metric",), NAMES)
+    yield (
+        "Bias: how far the mean score has moved, in standard deviations of the scores of the images as they are; above "
+        f"0 towards fake (95 % interval){first}",
+        shift_table(rows_of(rows, "robustness", ("shift_real", "shift_fake"))),
+    )
+    if found := rows_of(rows, "robustness_transfer", ("balanced_accuracy",)):
+        yield (
+            f"Balanced accuracy on sources that were not trained on, by those that were: {spread}",
+            result_table(found, ("condition",), ("train_sources",), NAMES),
+        )
+    yield (
+        f"{metric_said(rows, 'learning_curve').capitalize()} by number of images trained on: {spread}",
+        result_table(rows_of(rows, "learning_curve"), ("n_samples",), ("condition",), NAMES),
+    )
+    if found := rows_of(rows, "frames_per_video"):
+        yield (
+            f"{metric_said(rows, 'frames_per_video').capitalize()} of videos by number of frames: {spread}",
+            result_table(found, ("condition",), ("classifier",), NAMES | {"condition": "frames a video"}),
+        )
+
+
+def shift_table(rows):
+    """Return the Markdown table of how far the scores of either class have moved."""
+    texts = {}
+    for row in rows:
+        text = "" if row["mean"] is None else f"{row['mean']:+.2f}"
+        text += "" if row["low"] is None else f" ({row['low']:+.2f} to {row['high']:+.2f})"
+        texts.setdefault(row["condition"], {})[row["metric"]] = text
+    body = [[condition, *text_of.values()] for condition, text_of in texts.items()]
+    return markdown_table([heading(name, NAMES) for name in ("condition", "shift_real", "shift_fake")], body)
+
+
+def draw_figures(folder, experiment, panels, rows, title):
+    """Write the figures and return {name: whether it was written}."""
+    from deepfake_spectra.robustness_plots import learning_figure, panels_figure, transfer_figure
+
+    names = {name: f"{experiment}_{name}.png" for name in FIGURES}
+    panels_figure(folder / names["panels"], panels, rows, title)
+    learning_figure(folder / names["learning"], rows, title)
+    if transfer := [row for row in rows if row["table"] == "robustness_transfer"]:
+        transfer_figure(folder / names["transfer"], panels, transfer, f"{title}: sources not trained on")
+    return {name: bool(transfer) or name != names["transfer"] for name in names.values()}
+
+
+def main():
+    settings = read_settings(__name__)
+    from sklearn.linear_model import LogisticRegression  # takes a second to load
+
+    panels, remarks = named_panels(settings)
+    alterations = list(dict.fromkeys(steps for points in panels.values() for steps in points.values()))
+    if both := [steps for steps in alterations if steps in settings.trained_altered]:
+        raise UsageError(f"{both[0]!r}: tested, and in TRAINED_ALTERED; leave it out of one of them")
+    for steps in filter(None, (settings.before, *settings.trained_altered, *settings.learning_altered)):
+        parse_steps(steps)  # a wrong one ends the run before it has cost anything
+    only_one(DATA_DIR=settings.data_dir, FRAMES_DIR=settings.frames_dir)
+    experiment = "robustness_videos" if settings.videos else "robustness"
+    folder, images, dataset, n_samples, sentences = load_data(settings, experiment)
+    remarks += sentences
+    protocol, splits, whole_videos, sentences = protocol_splits(dataset, n_samples, settings)
+    remarks += sentences
+
+    estimator = LogisticRegression(
+        solver="liblinear",
+        tol=LOGISTIC_TOLERANCE,
+        max_iter=settings.logistic_max_iter,
+        random_state=settings.seed,
+    )
+    n_threads = settings.n_threads
+    asked_for = [*settings.trained_altered, *settings.learning_altered, *alterations]
+    states = load_altered(images, dataset, asked_for, n_threads)
+    trained = [dataset.spectra, *islice(states, len(settings.trained_altered))]
+    learned = {AS_THEY_ARE: dataset.spectra} | dict(zip(settings.learning_altered, states))
+
+    clusters = independent_people(dataset, protocol) if settings.videos else None
+    keys = {"protocol": protocol, "n_samples": n_samples}
+    rows = score_baselines(dataset, splits, settings.seed, n_threads, table="sample_sizes", **keys)
+    keys |= {"classifier": CLASSIFIER, "clusters": clusters}
+    trials = [fit_trial(dataset, splits, estimator, trained[:1], n_threads, table="robustness", **keys)]
+    if settings.trained_altered:
+        keys["table"] = "robustness_trained_altered"
+        trials.append(fit_trial(dataset, splits, estimator, trained, n_threads, **keys))
+    trials += transfer_trials(dataset, estimator, settings)
+    for condition, spectra in zip([AS_THEY_ARE, *alterations], chain(trained[:1], states)):
+        if n_lost := np.isnan(spectra[:, 0]).sum():
+            remarks.append(f"{condition}: nothing is left of {n_lost} of {len(dataset)} images, which are left out")
+        for trial in trials:
+            rows += trial_rows(trial, dataset, condition, spectra)
+    rows += learning_rows(dataset, splits, estimator, learned, settings, **keys)
+    if whole_videos:
+        said = predict_splits(estimator, dataset.spectra, dataset.labels, whole_videos, n_threads)
+        keys["table"] = "frames_per_video"
+        rows += frame_count_rows(said, dataset, settings.frame_counts, **keys)
+
+    kind = f"{'frames' if settings.videos else 'images'}{f', all first {settings.before}' if settings.before else ''}"
+    title = f"Robustness, {len(dataset)} {kind}{dataset.origin.said}"
+    figures = draw_figures(folder, experiment, panels, rows, title)
+    captioned = enumerate(make_tables(rows, settings), 1)
+    tables = [(f"Table {number}. {caption}", table) for number, (caption, table) in captioned]
+    remarks += headers_warning(rows)
+    write_results(folder, experiment, title, dataset, settings_record(settings), rows, tables, remarks, figures)
+
+
+if __name__ == "__main__":
+    run(main)
