@@ -113,10 +113,13 @@ def contenders(columns, classifiers):
 
 def scored(dataset, columns, classifiers, splits, n_threads, **keys):
     """Return the rows of all contenders over some splits."""
+    from threadpoolctl import threadpool_limits
+
     rows = []
-    for feature, name in contenders(columns, classifiers):
-        named = {f"{feature}, {name}": classifiers[name]}
-        rows += score_classifiers(dataset, splits, named, n_threads, columns[feature], **keys)
+    with threadpool_limits(1):  # a core has a split of its own: BLAS threads on top only wait for each other
+        for feature, name in contenders(columns, classifiers):
+            named = {f"{feature}, {name}": classifiers[name]}
+            rows += score_classifiers(dataset, splits, named, n_threads, columns[feature], **keys)
     return rows
 
 
