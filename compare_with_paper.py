@@ -16,7 +16,7 @@ from pathlib import Path
 from deepfake_spectra.claims import CLAIMS, COMMANDS, SOURCES
 from deepfake_spectra.errors import ExperimentError
 from deepfake_spectra.files import FIGURE_MARK, QUOTED_RESULTS, REPOSITORY, check_outputs, display_path, write_text
-from deepfake_spectra.results import read_rows
+from deepfake_spectra.results import interval_text, read_rows
 
 RESULTS_DIR: Path = Path("plots/reference")  # of the results files; plots: those of your own runs
 OUTPUT_DIR: Path = Path("plots")  # for claims.md, .png and .pdf
@@ -58,7 +58,7 @@ def numbers_text(cells, rows):
     texts, last = [], None
     for chosen in (chosen for chosen in cells if chosen.source in rows):
         row = find_row(chosen, rows)
-        about = [] if row["low"] is None else [f"{100 * row['low']:.0f}–{100 * row['high']:.0f}"]
+        about = [] if row["low"] is None else [interval_text(row)]
         unit = " videos" if row["table"] == "videos" else ""
         sizes = f"n {row['n_samples']}" + (f", {min(row['n_test'])}{unit} a test" if row["n_test"] else "")
         about += [sizes] if sizes != last else []

@@ -286,8 +286,18 @@ def percent_text(row: dict | None) -> str:
     if row["std"] is not None:
         text += f" ± {100 * row['std']:.1f}"
     if row["low"] is not None:
-        text += f" ({100 * row['low']:.0f}–{100 * row['high']:.0f})"
+        text += f" ({interval_text(row)})"
     return text
+
+
+def interval_text(row: dict) -> str:
+    """Return the interval of a row as "89–94" in per cent; "99.6–100" where whole numbers would say that it is none."""
+
+    def end_text(share):
+        rounded = f"{100 * share:.0f}"
+        return f"{100 * share:.1f}" if rounded in ("0", "100") and rounded != f"{100 * share:g}" else rounded
+
+    return f"{end_text(row['low'])}–{end_text(row['high'])}"
 
 
 def headers_warning(rows: Sequence[dict]) -> list[str]:

@@ -20,6 +20,7 @@ from deepfake_spectra.results import (
     ROW_KEYS,
     headers_warning,
     heading,
+    interval_text,
     leading_metric,
     markdown_table,
     metric_said,
@@ -390,3 +391,9 @@ def test_a_repository_whose_name_is_no_unicode_has_its_commit(repository, write,
     git("-C", copy, "add", "."), git("-C", copy, "commit", "-m", "first")
     monkeypatch.setattr(results, "REPOSITORY", copy)
     assert write()[0]["commit"] == git("-C", copy, "rev-parse", "HEAD").strip()
+
+
+def test_an_interval_near_the_end_keeps_a_decimal_and_one_at_the_end_does_not():
+    ends = [(0.8912, 0.9361), (0.9961, 1.0), (0.0, 0.0031), (0.4449, 0.9949)]
+    texts = [interval_text({"low": low, "high": high}) for low, high in ends]
+    assert texts == ["89–94", "99.6–100", "0–0.3", "44–99"]
