@@ -40,7 +40,7 @@ ALLOWED_VALUES = {  # of those constants that a script has; upper ends lie well 
     "TEST_SHARE": ("above 0 and below 1", lambda share: 0 < share < 1),
     "SAMPLE_SIZES": ("at least one number above 0", lambda sizes: sizes and min(sizes) > 0),
     "N_SPLITS": _from_to(1, 1000),
-    "N_SAMPLES": _from_to(1, 10000000),
+    "N_SAMPLES": _from_to(4, 10000000),
     "LEARNING_SIZES": ("at least one number above 0", lambda sizes: sizes and min(sizes) > 0),
     "FRAME_COUNTS": ("at least one number above 0", lambda counts: counts and min(counts) > 0),
     "SVM_C": _from_to(1e-6, 1000000),
