@@ -15,9 +15,11 @@ Prints who judges: which file, of when, made by which command. Then a line for e
 probability of fake; calibrated as the first lines say), path, and in brackets what is to be known of it. The verdict is
 "unsure" where the file is unlike the training images (size, format, quality, spectrum), where its score is one that
 held-out images of the other class reach, too, and with --stability where copies of it, as they come about by sharing,
-fall on the other side. --csv and --json write the same; --plot draws each spectrum over those of the training images
-into plots/detected/, with the frequencies that decided. --describe prints what the judge's answers were worth on what
-it had not seen. Folders are searched recursively, hidden files passed over. Status 1 if some file could not be judged.
+fall on the other side. Behind the brackets stand remarks: what the file says of itself (Content Credentials, camera),
+on which no verdict rests, and whose absence means nothing. --csv and --json write the same; --plot draws each spectrum
+over those of the training images into plots/detected/, with the frequencies that decided. --describe prints what the
+judge's answers were worth on what it had not seen. Folders are searched recursively, hidden files passed over. Status 1
+if some file could not be judged.
 """
 
 from deepfake_spectra.settings import read_settings, run, settings_record  # isort: skip; hears Ctrl-C
@@ -148,7 +150,9 @@ def terminal_line(judgement, detector):
         line += f"  vote: {vote}, {100 * share:.0f} % of crops fake, {with_face}"
     if judgement.lowest_copy is not None:
         line += f"  copies: {copies_text(judgement, detector)}"
-    return f"{line}  [{'; '.join(judgement.warnings)}]" if judgement.warnings else line
+    if judgement.warnings:
+        line += f"  [{'; '.join(judgement.warnings)}]"
+    return f"{line}  remarks: {'; '.join(judgement.remarks)}" if judgement.remarks else line
 
 
 def copies_text(judgement, detector):

@@ -12,13 +12,14 @@ from deepfake_spectra.dataset import BUILT_IN_SAMPLE
 from deepfake_spectra.detector import FakeDetector
 from deepfake_spectra.errors import NoCrops, UnreadableImage, UsageError
 from deepfake_spectra.face_crops import VIDEO_ENDINGS, Frame, face_crops, sampled_frames
+from deepfake_spectra.file_remarks import file_remarks
 from deepfake_spectra.image_files import (
     REMARKS,
     decode_gray,
+    file_content,
     list_images,
     looks_like_image,
     read_colour,
-    read_gray,
     unread_kind,
     visible_files,
 )
@@ -58,6 +59,7 @@ class Judgement(NamedTuple):
     n_faces: int | None = None  # frames with a face
     share_fake: float | None = None  # of the crops of a video, those with a score of at least 0.5
     warnings: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()  # of images: what the file says of itself, see `file_remarks`; no verdict rests on it
     error: str | None = None
     spectrum: np.ndarray | None = None  # of a video, the mean over its crops
 
@@ -143,22 +145,24 @@ def _copy_scores(gray, detector, copies):
 
 def _judge_image(path, detector, face_options, copies):
     """Return fields of a Judgement for an image, or for the face in it."""
-    gray, header, remarks, _ = read_gray(path)
-    fields = {}
+    content = file_content(path)
+    image = decode_gray(content)
+    gray, header, changes, _ = image
+    fields = {"remarks": file_remarks(content, image)}
     if face_options:
         frames = [Frame(0, 0.0, read_colour(path))]
         (crop,) = face_crops(frames, face_options.face_detector, face_options.face_margin)
         gray = _through_png(crop.image).gray
         header = header.copy()
         header["width"] = header["height"] = crop.size  # format and quality stay those of the file
-        fields = {"n_frames": 1, "n_faces": int(crop.score is not None)}
+        fields |= {"n_frames": 1, "n_faces": int(crop.score is not None)}
     spectrum = detector.spectrum(gray)
-    changes = [REMARKS[key] for key in remarks if key != "grey"]  # a grey image is as good as a coloured one
+    changed = [REMARKS[key] for key in changes if key != "grey"]  # a grey image is as good as a coloured one
     warnings = detector.warnings(spectrum, header)
     return fields | {
         "score": detector.score(spectrum),
         "unlike": [*warnings],
-        "warnings": [*warnings.values(), *changes],
+        "warnings": [*warnings.values(), *changed],
         "copies": _copy_scores(gray, detector, copies),
         "spectrum": spectrum,
     }

@@ -14,6 +14,7 @@ import pytest
 import skimage.data
 from conftest import linux_only
 from pictures import by_opencv, by_pillow, colour_picture, picture, write_source
+from test_file_traits import MANIFEST, with_chunk
 from video_clips import ffmpeg, stairs, write_clip
 
 from deepfake_spectra import plots
@@ -32,7 +33,7 @@ from deepfake_spectra.video_frames import find_frames, load_frames
 LINEAR = {"kernel": "linear", "C": 1.0}
 RBF = {"kernel": "rbf", "C": 6.37, "gamma": 0.86}
 COLUMNS = ["path", "kind", "verdict", "score", "reasons", "lowest_copy", "highest_copy", "flipped_by"]
-COLUMNS += ["n_frames", "n_faces", "share_fake", "warnings", "error", "judge", "figure"]
+COLUMNS += ["n_frames", "n_faces", "share_fake", "warnings", "remarks", "error", "judge", "figure"]
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +89,7 @@ def test_where_nothing_was_trained_the_sample_judges_and_every_line_says_so(dete
         verdict, score, named = line.split()[:3]
         assert verdict in (UNSURE, CLASS_NAMES[float(score.strip("<>")) >= 0.5]) and named == str(path)
         assert "[a training image: the verdict only repeats what was said of it; " in line
-        assert line.endswith("judged by the built-in sample]")
+        assert line.endswith("judged by the built-in sample]  remarks: no camera tags")
     assert len(lines) == 9 and not (tmp_path / "repository/plots").exists()
 
 
@@ -346,7 +347,8 @@ def test_csv_json_and_the_terminal_say_the_same(detect, trained, tmp_path):
         assert line["reasons"] == "; ".join(row["reasons"]) and ("format" in row["reasons"]) == is_unlike
         assert line["warnings"] == "; ".join(row["warnings"])
         said = row["score"] == low and "<0.038" or row["score"] == high and ">0.962" or f"{row['score']:.3f}"
-        assert f"{row['verdict']}  {said}  {row['path']}  [{line['warnings']}]\n" in done.out
+        assert row["remarks"] == ["no camera tags"]
+        assert f"{row['verdict']}  {said}  {row['path']}  [{line['warnings']}]  remarks: no camera tags\n" in done.out
     assert len(written["files"][-1]["warnings"]) >= 2
     assert done.out.endswith("\n12 fake, 0 real, 1 unsure, 1 not judged\n")
 
@@ -535,7 +537,7 @@ def test_in_one_pipe_each_line_is_whole_and_stands_where_its_file_does(clone, tr
     assert script.returncode == 1
     assert [line.split(":")[0] for line in lines[:5]] == ["judge", "trained", "any size", "score", "answers"]
     scores = [line.split()[1] for line in (lines[6], lines[8])]
-    trained_on = "[a training image: the verdict only repeats what was said of it]"
+    trained_on = "[a training image: the verdict only repeats what was said of it]  remarks: no camera tags"
     assert lines[5:] == [
         "detect_fakes.py: nowhere.png: no such file or folder; not judged",
         f"real  {scores[0]}  \\xe9.png  {trained_on}",
@@ -655,3 +657,18 @@ def test_the_false_alarm_rate_moves_the_limit_and_the_rate_reached_is_said(detec
         limits.append(read_judge(trained / "judge").detector(0, 1, rate).limits.fake_above)
         assert f"fake above {max(0.5, limits[-1]):.3f}" in said
     assert limits[0] > limits[1]
+
+
+def test_remarks_stand_behind_the_reasons_and_change_no_verdict(detect, tmp_path):
+    plain = by_pillow(colour_picture(70), "PNG")
+    for name, content in {"plain.png": plain, "signed.png": with_chunk(plain, b"caBX", MANIFEST)}.items():
+        (tmp_path / name).write_bytes(content)
+    words = ("--csv", tmp_path / "x.csv", "--json", tmp_path / "x.json")
+    done = detect(tmp_path / "plain.png", tmp_path / "signed.png", *words)
+    unsigned, signed = read_csv(tmp_path / "x.csv").values()
+    said = ["carries Content Credentials (not verified)", "IPTC says trainedAlgorithmicMedia", "no camera tags"]
+    assert [row["remarks"] for row in json.loads((tmp_path / "x.json").read_text())["files"]] == [said[2:], said]
+    assert (unsigned["remarks"], signed["remarks"]) == (said[2], "; ".join(said))
+    assert all(unsigned[name] == signed[name] for name in ("verdict", "score", "reasons", "warnings"))
+    [line] = [line for line in done.out.splitlines() if "signed.png" in line]
+    assert line.endswith(f"  remarks: {'; '.join(said)}")
