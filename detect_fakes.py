@@ -18,8 +18,8 @@ held-out images of the other class reach, too, and with --stability where copies
 fall on the other side. Behind the brackets stand remarks: what the file says of itself (Content Credentials, camera),
 on which no verdict rests, and whose absence means nothing. --csv and --json write the same; --plot draws each spectrum
 over those of the training images into plots/detected/, with the frequencies that decided. --describe prints what the
-judge's answers were worth on what it had not seen. Folders are searched recursively, hidden files passed over. Status 1
-if some file could not be judged.
+judge's answers were worth on what it had not seen. Folders are searched recursively, hidden files passed over; a table
+of what was said of each ends the run. Status 1 if some file could not be judged.
 """
 
 from deepfake_spectra.settings import read_settings, run, settings_record  # isort: skip; hears Ctrl-C
@@ -51,6 +51,7 @@ from deepfake_spectra.files import (
     printable,
     write_text,
 )
+from deepfake_spectra.folder_summary import folder_summaries, summary_text
 from deepfake_spectra.image_spectra import load_spectra
 from deepfake_spectra.interrupts import held_back
 from deepfake_spectra.judge_card import card, limits_text, training_text
@@ -198,7 +199,7 @@ def records(judgements, judge_name, settings):
     return [{column: record[column] for column in COLUMNS} for record in named]
 
 
-def json_text(rows, judge, detector, judge_name, settings):
+def json_text(rows, folders, judge, detector, judge_name, settings):
     """Return the judgements as JSON, behind what judged; ASCII, which holds undecodable names, too."""
     dataset = judge.dataset
     head = {
@@ -219,7 +220,7 @@ def json_text(rows, judge, detector, judge_name, settings):
         "limits": detector.limits._asdict() | {"sources_left_out": detector.sources_left_out},
         "settings": settings_record(settings),
     }
-    return json.dumps(head | {"files": rows}, indent=1, allow_nan=False) + "\n"
+    return json.dumps(head | {"folders": folders, "files": rows}, indent=1, allow_nan=False) + "\n"
 
 
 def write_judgements(judgements, judge, detector, judge_path, settings):
@@ -230,7 +231,17 @@ def write_judgements(judgements, judge, detector, judge_path, settings):
         lines = ([cell_text(value) for value in row.values()] for row in rows)
         write_text(settings.csv, csv_text(COLUMNS, lines))
     if settings.json:
-        write_text(settings.json, json_text(rows, judge, detector, judge_name, settings))
+        write_text(settings.json, json_text(rows, folder_summaries(judgements), judge, detector, judge_name, settings))
+
+
+def print_summary(judgements, settings):
+    """Print how many of the files were called what, and, where a folder was named, of each folder."""
+    if any(Path(path).is_dir() for path in settings.paths):
+        print(summary_text(folder_summaries(judgements)))
+    if len(judgements) > 1:
+        n_of = Counter(judgement.verdict for judgement in judgements)
+        said = ", ".join(f"{n_of[verdict]} {verdict}" for verdict in ("fake", "real", UNSURE))
+        print(said + (f", {n_of[None]} not judged" if n_of[None] else ""))
 
 
 def cell_text(value):
@@ -270,11 +281,8 @@ def main():
     write_judgements(judgements, judge, detector, judge_path, settings)
     if settings.plot:
         print(f"figures: {display_path(settings.output_dir)}")
-    n_of = Counter(judgement.verdict for judgement in judgements)
-    if len(judgements) > 1:
-        said = ", ".join(f"{n_of[verdict]} {verdict}" for verdict in ("fake", "real", UNSURE))
-        print(said + (f", {n_of[None]} not judged" if n_of[None] else ""))
-    return 1 if n_of[None] else 0
+    print_summary(judgements, settings)
+    return 1 if any(judgement.error for judgement in judgements) else 0
 
 
 if __name__ == "__main__":

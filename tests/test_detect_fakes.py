@@ -299,7 +299,7 @@ def test_any_file_name_comes_back_from_csv_and_json_and_takes_one_line(detect, t
     assert list(read_csv(tmp_path / "x.csv")) == expected
     files = json.loads((tmp_path / "x.json").read_text())["files"]
     assert [row["path"] for row in files] == expected
-    assert len(done.out.splitlines()) == 5 + len(names) + 1
+    assert len(done.out.splitlines()) == 5 + len(names) + 4 + 1  # who judges; each; the table of the folder; all
 
 
 def test_a_name_that_a_spreadsheet_would_run_is_a_text_in_the_csv_alone(detect, tmp_path, monkeypatch):
@@ -672,3 +672,40 @@ def test_remarks_stand_behind_the_reasons_and_change_no_verdict(detect, tmp_path
     assert all(unsigned[name] == signed[name] for name in ("verdict", "score", "reasons", "warnings"))
     [line] = [line for line in done.out.splitlines() if "signed.png" in line]
     assert line.endswith(f"  remarks: {'; '.join(said)}")
+
+
+def test_a_folder_ends_with_what_was_said_of_each_of_its_folders(detect, trained, tmp_path):
+    asked = tmp_path / "asked"
+    for name in ("real", "unlike |\nnew"):
+        (asked / name).mkdir(parents=True)
+    for number in range(4):
+        content = (trained / f"images/real/{number:03}.png").read_bytes()
+        (asked / f"real/{number}.png").write_bytes(content)
+        (asked / f"unlike |\nnew/{number}.jpg").write_bytes(by_opencv(picture(number), ".jpg"))
+    (asked / "real/broken.png").write_bytes(b"")
+    done = detect(asked, "--json", tmp_path / "x.json", status=1)
+    lines = done.out.splitlines()
+    folder, judged, real, fake, unsure, why = (cell.strip() for cell in lines[-5].split("|")[1:-1])
+    assert (folder, judged, why) == (str(asked / "real"), "4", "")
+    assert (real, fake, unsure) == ("4: 100 % (51-100)", "0: 0 % (0-49)", "0: 0 % (0-49)")
+    assert "unlike \\|\\nnew" in lines[-4] and "| 4: 100 % (51-100) | format 4" in lines[-4]
+    assert lines[-3].startswith("| all folders ") and "| 4: 50 % (22-78) " in lines[-3]
+    assert "that one is missing means nothing" in lines[-2] and lines[-1] == "0 fake, 4 real, 4 unsure, 1 not judged"
+    files = json.loads((tmp_path / "x.json").read_text())
+    real, unlike, both = files["folders"]
+    assert (real["n_judged"], real["n_not_judged"], both["folder"], both["n_judged"]) == (4, 1, "all folders", 8)
+    assert real["real"] == {"n": 4, "share": 1, "low": pytest.approx(0.5101, abs=1e-4), "high": 1}
+    assert unlike["why_unsure"]["format"] == 4 == unlike["unsure"]["n"]
+
+
+def test_files_that_are_named_one_by_one_have_no_table(detect, trained):
+    assert " folder " not in detect(trained / "images/real/000.png", trained / "images/real/001.png").out
+
+
+def test_a_folder_in_which_nothing_can_be_judged_has_no_shares(detect, tmp_path):
+    (tmp_path / "asked").mkdir()
+    (tmp_path / "asked/x.png").touch()
+    done = detect(tmp_path / "asked", "--json", tmp_path / "x.json", status=1)
+    assert "| 0      | 0    | 0    | 0      |" in done.out
+    [folder] = json.loads((tmp_path / "x.json").read_text())["folders"]
+    assert (folder["n_judged"], folder["n_not_judged"], folder["fake"]["share"]) == (0, 1, None)
