@@ -148,7 +148,8 @@ def terminal_line(judgement, detector):
         share = judgement.share_fake
         vote = CLASS_NAMES[FAKE if share > 0.5 else REAL]
         with_face = f"{judgement.n_faces} of {judgement.n_frames} frames with a face"
-        line += f"  vote: {vote}, {100 * share:.0f} % of crops fake, {with_face}"
+        decided_at = ", ".join(map(str, judgement.decided_at))
+        line += f"  vote: {vote}, {100 * share:.0f} % of crops fake, {with_face}, decided at {decided_at}"
     if judgement.lowest_copy is not None:
         line += f"  copies: {copies_text(judgement, detector)}"
     if judgement.warnings:
@@ -220,7 +221,13 @@ def json_text(rows, folders, judge, detector, judge_name, settings):
         "limits": detector.limits._asdict() | {"sources_left_out": detector.sources_left_out},
         "settings": settings_record(settings),
     }
-    return json.dumps(head | {"folders": folders, "files": rows}, indent=1, allow_nan=False) + "\n"
+    files = [row | {"decided_at": list(map(moment_record, row["decided_at"]))} for row in rows]
+    return json.dumps(head | {"folders": folders, "files": files}, indent=1, allow_nan=False) + "\n"
+
+
+def moment_record(moment):
+    """Return a moment of a video as JSON has it."""
+    return {"time": str(moment)} | moment._asdict()
 
 
 def write_judgements(judgements, judge, detector, judge_path, settings):
@@ -246,7 +253,7 @@ def print_summary(judgements, settings):
 
 def cell_text(value):
     """Return a value for CSV: several texts as one."""
-    return "; ".join(value) if isinstance(value, tuple) else value
+    return "; ".join(map(str, value)) if isinstance(value, tuple) else value
 
 
 def main():

@@ -1,6 +1,6 @@
 """Images, videos and folders of them -> what a detector says of each, and why it cannot."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -36,12 +36,27 @@ COPIES: dict[str, Callable[[int, int], str]] = {  # what happens to pictures: (h
 }
 
 
+MOST_MOMENTS = 3  # of a video that are named
+
+
 class File(NamedTuple):
     """A file to be judged, or the reason why it cannot be."""
 
     path: Path
     kind: Literal["image", "video", ""]
     error: str | None = None
+
+
+class Moment(NamedTuple):
+    """A frame of a video, and what its crop alone scores."""
+
+    seconds: float
+    score: float
+
+    def __str__(self) -> str:
+        """Return minutes and seconds, as players show them."""
+        minutes, seconds = divmod(int(self.seconds), 60)
+        return f"{minutes:02}:{seconds:02}"
 
 
 class Judgement(NamedTuple):
@@ -58,6 +73,7 @@ class Judgement(NamedTuple):
     n_frames: int | None = None  # that were looked at for a face
     n_faces: int | None = None  # frames with a face
     share_fake: float | None = None  # of the crops of a video, those with a score of at least 0.5
+    decided_at: tuple[Moment, ...] = ()  # the frames of a video that pull its score most to its side, in order of time
     warnings: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()  # of images: what the file says of itself, see `file_remarks`; no verdict rests on it
     error: str | None = None
@@ -118,6 +134,13 @@ def judge(
     return judgement._replace(verdict=verdict, reasons=reasons, warnings=(*warnings, *kinds), **judged)
 
 
+def deciding_moments(moments: Sequence[Moment], score: float) -> tuple[Moment, ...]:
+    """Return, in order of time, the few moments that lie farthest on the side of a video's score, the mean of theirs."""
+    own_side = [moment for moment in moments if (moment.score >= 0.5) == (score >= 0.5)]
+    farthest = sorted(own_side, key=lambda moment: abs(moment.score - 0.5), reverse=True)
+    return tuple(sorted(farthest[:MOST_MOMENTS]))
+
+
 def _unsure_text(score, limits):
     """Return why a score is no answer."""
     if score >= 0.5:
@@ -171,7 +194,7 @@ def _judge_image(path, detector, face_options, copies):
 def _judge_video(path, detector, options, copies):
     """Return fields of a Judgement for a video, from the face crops of some of its frames."""
     n_frames = n_faces = 0
-    scores, spectra, warnings, of_copies, reason = [], [], {}, {}, None
+    moments, spectra, warnings, of_copies, reason = [], [], {}, {}, None
 
     def counted_frames():
         nonlocal n_frames
@@ -189,18 +212,21 @@ def _judge_video(path, detector, options, copies):
             warnings.setdefault("left out", []).append(f"left out: {error}")
             continue
         spectra.append(spectrum)
-        scores.append(detector.score(spectrum))
+        moments.append(Moment(crop.time, detector.score(spectrum)))
         for key, text in detector.warnings(spectrum, image.header).items():
             warnings.setdefault(key, []).append(text)
         for name, score in _copy_scores(image.gray, detector, copies).items():
             of_copies.setdefault(name, []).append(score)
-    if not scores:
+    if not moments:
         raise reason
+    scores = np.array([moment.score for moment in moments])
+    score = float(scores.mean())
     return {
-        "score": float(np.mean(scores)),
+        "score": score,
         "n_frames": n_frames,
         "n_faces": n_faces,
-        "share_fake": float(np.mean(np.array(scores) >= 0.5)),
+        "share_fake": float(np.mean(scores >= 0.5)),
+        "decided_at": deciding_moments(moments, score),
         "unlike": [key for key, texts in warnings.items() if 2 * len(texts) > len(scores)],
         "warnings": [
             f"{texts[0]}{' or the like' if len(set(texts)) > 1 else ''} ({len(texts)} of {n_frames} frames)"

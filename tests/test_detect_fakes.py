@@ -25,7 +25,7 @@ from deepfake_spectra.detector import FakeDetector
 from deepfake_spectra.detector_file import new_judge, read_judge, save_judge
 from deepfake_spectra.files import from_cell
 from deepfake_spectra.image_spectra import load_spectra
-from deepfake_spectra.judgement import File, judge, list_files
+from deepfake_spectra.judgement import File, Moment, deciding_moments, judge, list_files
 from deepfake_spectra.sample.build import FAKE_SOURCES, REAL_SOURCES, photograph_of, sample_images
 from deepfake_spectra.video_crops import CropOptions, extract_videos
 from deepfake_spectra.video_frames import find_frames, load_frames
@@ -33,7 +33,7 @@ from deepfake_spectra.video_frames import find_frames, load_frames
 LINEAR = {"kernel": "linear", "C": 1.0}
 RBF = {"kernel": "rbf", "C": 6.37, "gamma": 0.86}
 COLUMNS = ["path", "kind", "verdict", "score", "reasons", "lowest_copy", "highest_copy", "flipped_by"]
-COLUMNS += ["n_frames", "n_faces", "share_fake", "warnings", "remarks", "error", "judge", "figure"]
+COLUMNS += ["n_frames", "n_faces", "share_fake", "decided_at", "warnings", "remarks", "error", "judge", "figure"]
 
 
 @pytest.fixture(scope="module")
@@ -709,3 +709,26 @@ def test_a_folder_in_which_nothing_can_be_judged_has_no_shares(detect, tmp_path)
     assert "| 0      | 0    | 0    | 0      |" in done.out
     [folder] = json.loads((tmp_path / "x.json").read_text())["folders"]
     assert (folder["n_judged"], folder["n_not_judged"], folder["fake"]["share"]) == (0, 1, None)
+
+
+def test_the_frames_that_decided_are_named_by_their_time(detect, clips, tmp_path):
+    frames = [picture(number, (96, 112), 2.0 if number in (2, 5) else 0.8) for number in range(8)]
+    write_clip(tmp_path / "x.mp4", np.repeat(frames, 25, axis=0))  # a second each
+    words = ("--judge", clips / "judge", "--face-detector", "centre", "--frames-per-video", 8, tmp_path / "x.mp4")
+    done = detect(*words, "--csv", tmp_path / "x.csv", "--json", tmp_path / "x.json")
+    [video] = json.loads((tmp_path / "x.json").read_text())["files"]
+    assert video["score"] < 0.5 and video["share_fake"] == 0.25
+    moments = video["decided_at"]
+    assert len(moments) == 3 and all(moment["score"] < 0.5 for moment in moments)
+    assert [moment["seconds"] for moment in moments] == sorted(moment["seconds"] for moment in moments)
+    times = [f"00:{int(moment['seconds']):02}" for moment in moments]
+    assert [moment["time"] for moment in moments] == times and not {"00:02", "00:05"} & set(times)
+    assert read_csv(tmp_path / "x.csv")[str(tmp_path / "x.mp4")]["decided_at"] == "; ".join(times)
+    assert f"8 frames with a face, decided at {', '.join(times)}" in done.out
+
+
+def test_the_moments_of_a_fake_are_its_highest_in_minutes_and_seconds():
+    scores = {3600: 0.9, 65.9: 0.7, 0: 0.6, 59.99: 0.8, 1: 0.1}
+    moments = [Moment(seconds, score) for seconds, score in scores.items()]
+    assert list(map(str, deciding_moments(moments, 0.62))) == ["00:59", "01:05", "60:00"]
+    assert list(map(str, deciding_moments(moments, 0.4))) == ["00:01"]
