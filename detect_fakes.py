@@ -9,7 +9,7 @@
 The judge lies among the results of a train script, a file that can be given to others. By default it is the built-in
 sample's, made in ten seconds where its results are not there: it shows how this works, and every line says so. An image
 is read and cropped as in the judge's experiment, its spectrum resampled, the image itself never. Of a video, face crops
-of some frames are judged.
+of some frames are judged; with --face, each face of an image, path#1 the largest.
 
 Prints who judges: which file, of when, made by which command. Then a line for each file: verdict, score (the
 probability of fake; calibrated as the first lines say), path, and in brackets what is to be known of it. The verdict is
@@ -28,6 +28,7 @@ import json
 import sys
 from collections import Counter
 from contextlib import closing
+from itertools import chain
 from pathlib import Path
 from typing import get_args
 
@@ -68,7 +69,7 @@ FALSE_ALARM_RATE: float = 0.05  # share of the held-out reals of any source that
 DESCRIBE: bool = False  # print what the judge was made of, and what its answers were worth
 
 # images and videos
-FACE: bool = False  # cut the largest face out of images first
+FACE: bool = False  # cut the faces out of images first; each of several is judged
 STABILITY: bool = False  # ask copies of each, too: JPEG 90, 75, 60, three quarters and half the size, edges cut off
 FRAMES_PER_VIDEO: int = 20  # evenly over the video
 FACE_DETECTOR: Detector = "centerface"  # "centre": the middle of the image or frame, no detector
@@ -127,10 +128,11 @@ def judge_all(files, detector, settings, judgements):
         return judge(file, detector, options, settings.face, settings.stability)
 
     with closing(in_threads(judged_file, files, settings.n_threads)) as judged:
-        for judgement in tqdm(judged, "judging", len(files), unit="file", disable=None, smoothing=0.05):
+        of_files = tqdm(judged, "judging", len(files), unit="file", disable=None, smoothing=0.05)
+        for judgement in chain.from_iterable(of_files):
             tqdm.write(terminal_line(judgement, detector), sys.stderr if judgement.error else sys.stdout)
             if draw and not judgement.error:
-                draw(judgement, figure_path(judgement.path, settings))
+                draw(judgement, figure_path(judgement.name, settings))
             judgements.append(judgement._replace(spectrum=None))
 
 
@@ -142,8 +144,8 @@ def figure_path(path, settings):
 def terminal_line(judgement, detector):
     """Return a judgement on one line."""
     if judgement.error:
-        return signed(f"{printable(judgement.path)}: {judgement.error}; not judged")
-    line = f"{judgement.verdict}  {detector.score_text(judgement.score)}  {printable(judgement.path)}"
+        return signed(f"{printable(judgement.name)}: {judgement.error}; not judged")
+    line = f"{judgement.verdict}  {detector.score_text(judgement.score)}  {printable(judgement.name)}"
     if judgement.kind == "video":
         share = judgement.share_fake
         vote = CLASS_NAMES[FAKE if share > 0.5 else REAL]
@@ -185,7 +187,7 @@ def figure_maker(detector):
             bands,
             judgement.spectrum,
             detector.evidence(judgement.spectrum),
-            f"{figure_title(Path(judgement.path))}: {said}",
+            f"{figure_title(Path(judgement.name))}: {said}",
         )
 
     return draw
@@ -193,7 +195,9 @@ def figure_maker(detector):
 
 def records(judgements, judge_name, settings):
     """Return each judgement as {column: value}, as CSV and JSON have it."""
-    named = [judgement._asdict() | {"judge": judge_name, "figure": None} for judgement in judgements]
+    named = [
+        judgement._asdict() | {"path": judgement.name, "judge": judge_name, "figure": None} for judgement in judgements
+    ]
     for record in named:
         if settings.plot and not record["error"]:
             record["figure"] = display_path(figure_path(record["path"], settings))
@@ -282,9 +286,10 @@ def main():
     except KeyboardInterrupt:
         with held_back():
             write_judgements(judgements, judge, detector, judge_path, settings)
+        n_judged = len({judgement.path for judgement in judgements})
         written = " and ".join(display_path(path) for path in (settings.csv, settings.json) if path)
         kept = f", which {written} {'hold' if ' and ' in written else 'holds'}" if written else ""
-        raise KeyboardInterrupt(f"{len(judgements)} of {len(files)} files judged{kept}") from None
+        raise KeyboardInterrupt(f"{n_judged} of {len(files)} files judged{kept}") from None
     write_judgements(judgements, judge, detector, judge_path, settings)
     if settings.plot:
         print(f"figures: {display_path(settings.output_dir)}")

@@ -17,15 +17,17 @@ from pictures import by_opencv, by_pillow, colour_picture, picture, write_source
 from test_file_traits import MANIFEST, with_chunk
 from video_clips import ffmpeg, stairs, write_clip
 
-from deepfake_spectra import plots
+from deepfake_spectra import face_crops, plots
 from deepfake_spectra.alterations import alter
 from deepfake_spectra.answers import UNSURE
 from deepfake_spectra.dataset import CLASS_NAMES, FAKE, IMAGES, REAL, Feature, ImageFolder
 from deepfake_spectra.detector import FakeDetector
 from deepfake_spectra.detector_file import new_judge, read_judge, save_judge
+from deepfake_spectra.face_crops import Face
 from deepfake_spectra.files import from_cell
 from deepfake_spectra.image_spectra import load_spectra
 from deepfake_spectra.judgement import File, Moment, deciding_moments, judge, list_files
+from deepfake_spectra.opencv import cv2
 from deepfake_spectra.sample.build import FAKE_SOURCES, REAL_SOURCES, photograph_of, sample_images
 from deepfake_spectra.video_crops import CropOptions, extract_videos
 from deepfake_spectra.video_frames import find_frames, load_frames
@@ -33,7 +35,19 @@ from deepfake_spectra.video_frames import find_frames, load_frames
 LINEAR = {"kernel": "linear", "C": 1.0}
 RBF = {"kernel": "rbf", "C": 6.37, "gamma": 0.86}
 COLUMNS = ["path", "kind", "verdict", "score", "reasons", "lowest_copy", "highest_copy", "flipped_by"]
-COLUMNS += ["n_frames", "n_faces", "share_fake", "decided_at", "warnings", "remarks", "error", "judge", "figure"]
+COLUMNS += [
+    "n_frames",
+    "n_faces",
+    "share_fake",
+    "decided_at",
+    "face",
+    "box",
+    "warnings",
+    "remarks",
+    "error",
+    "judge",
+    "figure",
+]
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +177,9 @@ def test_a_videos_score_is_the_mean_over_its_crops_and_the_vote_their_share(dete
     for label, path in ((name, clips / f"unseen/{name}/0.mp4") for name in CLASS_NAMES):
         crops = tmp_path / "crops"
         extract_videos(clips / "unseen", crops, CropOptions(4, "centre"), n_threads=1)
-        scores = [judge(File(crop, "image"), detector, CropOptions()).score for crop in (crops / label).rglob("*.png")]
+        scores = [
+            judge(File(crop, "image"), detector, CropOptions())[0].score for crop in (crops / label).rglob("*.png")
+        ]
         row = read_csv(tmp_path / "x.csv")[str(path)]
         assert len(scores) == 4 and float(row["score"]) == pytest.approx(np.mean(scores), abs=1e-12)
         assert (row["kind"], row["verdict"], row["n_frames"], row["n_faces"]) == ("video", UNSURE, "4", "0")
@@ -374,7 +390,7 @@ def test_the_seed_draws_the_folds_of_the_calibration(detect, trained, tmp_path):
     for seed in (0, 1):
         detect(asked, "--seed", seed, "--csv", tmp_path / "x.csv")
         scores.append(float(read_csv(tmp_path / "x.csv")[str(asked)]["score"]))
-        judged = judge(File(asked, "image"), read_judge(trained / "judge").detector(seed, 1), CropOptions())
+        [judged] = judge(File(asked, "image"), read_judge(trained / "judge").detector(seed, 1), CropOptions())
         assert scores[seed] == pytest.approx(judged.score, abs=1e-12)
     assert scores[0] != scores[1]
 
@@ -732,3 +748,45 @@ def test_the_moments_of_a_fake_are_its_highest_in_minutes_and_seconds():
     moments = [Moment(seconds, score) for seconds, score in scores.items()]
     assert list(map(str, deciding_moments(moments, 0.62))) == ["00:59", "01:05", "60:00"]
     assert list(map(str, deciding_moments(moments, 0.4))) == ["00:01"]
+
+
+def astronauts(n_small=1):
+    """Return a group picture: an astronaut, and behind her the same at half the size, (512, 768, 3) uint8."""
+    large = np.ascontiguousarray(skimage.data.astronaut()[..., ::-1])
+    small = cv2.resize(large, (256, 256), interpolation=cv2.INTER_AREA)
+    return np.hstack([large, np.vstack([small if n_small else np.full_like(small, 90), np.full_like(small, 90)])])
+
+
+def test_each_face_of_a_group_has_a_line_of_its_own_and_a_portrait_keeps_its_name(detect, tmp_path):
+    portrait, group = tmp_path / "portrait.png", tmp_path / "a group.png"
+    portrait.write_bytes(by_opencv(astronauts(n_small=0)))
+    group.write_bytes(by_opencv(astronauts()))
+    flags = ("--face", "--csv", tmp_path / "x.csv", "--json", tmp_path / "x.json")
+    done = detect(*flags, "--plot", "--output-dir", tmp_path / "figures", portrait, group)
+    alone, first, second = json.loads((tmp_path / "x.json").read_text())["files"]
+    assert [row["path"] for row in (alone, first, second)] == [str(portrait), f"{group}#1", f"{group}#2"]
+    assert [row["face"] for row in (alone, first, second)] == [None, 1, 2]
+    assert list(read_csv(tmp_path / "x.csv")) == [str(portrait), f"{group}#1", f"{group}#2"]
+    assert f"  {group}#2  [" in done.out and done.out.endswith("0 fake, 0 real, 3 unsure\n")
+    for row in (alone, first, second):
+        size = row["box"][2]
+        assert f"{size}x{size}, not 64x48 as in training" in row["warnings"]
+        assert Path(row["figure"]).is_file()
+    assert first["box"][2] > second["box"][2] and second["box"][0] >= 512
+    x, y, size = second["box"]
+    (tmp_path / "cut.png").write_bytes(by_opencv(astronauts()[y : y + size, x : x + size]))
+    detect(tmp_path / "cut.png", "--json", tmp_path / "x.json")
+    [cut] = json.loads((tmp_path / "x.json").read_text())["files"]
+    assert cut["score"] == second["score"] and cut["box"] is None
+
+
+def test_a_face_too_small_to_be_judged_is_named_and_the_others_are_judged(detect, tmp_path, monkeypatch):
+    boxes = [Face(100, 100, 60, 60, 0.9), Face(10, 10, 5, 5, 0.8)]
+    monkeypatch.setattr(face_crops, "detect_faces", lambda image: boxes)
+    path = tmp_path / "group.png"
+    path.write_bytes(by_opencv(astronauts()))
+    done = detect("--face", path, "--csv", tmp_path / "x.csv", status=1)
+    first, second = read_csv(tmp_path / "x.csv").values()
+    assert first["verdict"] == UNSURE and first["error"] == "" and first["box"] == "91; 91; 78"
+    assert second["verdict"] == "" and "needs two sides of at least" in second["error"]
+    assert f"{path}#2: {second['error']}; not judged" in done.err
