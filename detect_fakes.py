@@ -150,7 +150,7 @@ def terminal_line(judgement, detector):
         share = judgement.share_fake
         vote = CLASS_NAMES[FAKE if share > 0.5 else REAL]
         with_face = f"{judgement.n_faces} of {judgement.n_frames} frames with a face"
-        decided_at = ", ".join(map(str, judgement.decided_at))
+        decided_at = ", ".join(dict.fromkeys(map(str, judgement.decided_at)))  # two may lie in one second
         line += f"  vote: {vote}, {100 * share:.0f} % of crops fake, {with_face}, decided at {decided_at}"
     if judgement.lowest_copy is not None:
         line += f"  copies: {copies_text(judgement, detector)}"
