@@ -67,7 +67,7 @@ class Crop(NamedTuple):
     x: int
     y: int
     size: int
-    score: float | None  # of the frame's largest face, None without a detector
+    score: float | None  # of the face in it, None without a detector
     image: np.ndarray  # (size, size, 3) uint8
 
 
