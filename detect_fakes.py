@@ -9,15 +9,17 @@
 The judge lies among the results of a train script, a file that can be given to others. By default it is the built-in
 sample's, made in ten seconds where its results are not there: it shows how this works, and every line says so. An image
 is read and cropped as in the judge's experiment, its spectrum resampled, the image itself never. Of a video, face crops
-of some frames are judged.
+of some frames are judged; with --face, each face of an image, path#1 the largest.
 
 Prints who judges: which file, of when, made by which command. Then a line for each file: verdict, score (the
 probability of fake; calibrated as the first lines say), path, and in brackets what is to be known of it. The verdict is
 "unsure" where the file is unlike the training images (size, format, quality, spectrum), where its score is one that
 held-out images of the other class reach, too, and with --stability where copies of it, as they come about by sharing,
-fall on the other side. --csv and --json write the same; --plot draws each spectrum over those of the training images
-into plots/detected/, with the frequencies that decided. --describe prints what the judge's answers were worth on what
-it had not seen. Folders are searched recursively, hidden files passed over. Status 1 if some file could not be judged.
+fall on the other side. Behind the brackets stand remarks: what the file says of itself (Content Credentials, camera),
+on which no verdict rests, and whose absence means nothing. --csv and --json write the same; --plot draws each spectrum
+over those of the training images into plots/detected/, with the frequencies that decided. --describe prints what the
+judge's answers were worth on what it had not seen. Folders are searched recursively, hidden files passed over; a table
+of what was said of each ends the run. Status 1 if some file could not be judged.
 """
 
 from deepfake_spectra.settings import read_settings, run, settings_record  # isort: skip; hears Ctrl-C
@@ -26,6 +28,7 @@ import json
 import sys
 from collections import Counter
 from contextlib import closing
+from itertools import chain
 from pathlib import Path
 from typing import get_args
 
@@ -49,6 +52,7 @@ from deepfake_spectra.files import (
     printable,
     write_text,
 )
+from deepfake_spectra.folder_summary import folder_summaries, summary_text
 from deepfake_spectra.image_spectra import load_spectra
 from deepfake_spectra.interrupts import held_back
 from deepfake_spectra.judge_card import card, limits_text, training_text
@@ -65,7 +69,7 @@ FALSE_ALARM_RATE: float = 0.05  # share of the held-out reals of any source that
 DESCRIBE: bool = False  # print what the judge was made of, and what its answers were worth
 
 # images and videos
-FACE: bool = False  # cut the largest face out of images first
+FACE: bool = False  # cut the faces out of images first; each of several is judged
 STABILITY: bool = False  # ask copies of each, too: JPEG 90, 75, 60, three quarters and half the size, edges cut off
 FRAMES_PER_VIDEO: int = 20  # evenly over the video
 FACE_DETECTOR: Detector = "centerface"  # "centre": the middle of the image or frame, no detector
@@ -124,10 +128,11 @@ def judge_all(files, detector, settings, judgements):
         return judge(file, detector, options, settings.face, settings.stability)
 
     with closing(in_threads(judged_file, files, settings.n_threads)) as judged:
-        for judgement in tqdm(judged, "judging", len(files), unit="file", disable=None, smoothing=0.05):
+        of_files = tqdm(judged, "judging", len(files), unit="file", disable=None, smoothing=0.05)
+        for judgement in chain.from_iterable(of_files):
             tqdm.write(terminal_line(judgement, detector), sys.stderr if judgement.error else sys.stdout)
             if draw and not judgement.error:
-                draw(judgement, figure_path(judgement.path, settings))
+                draw(judgement, figure_path(judgement.name, settings))
             judgements.append(judgement._replace(spectrum=None))
 
 
@@ -139,16 +144,19 @@ def figure_path(path, settings):
 def terminal_line(judgement, detector):
     """Return a judgement on one line."""
     if judgement.error:
-        return signed(f"{printable(judgement.path)}: {judgement.error}; not judged")
-    line = f"{judgement.verdict}  {detector.score_text(judgement.score)}  {printable(judgement.path)}"
+        return signed(f"{printable(judgement.name)}: {judgement.error}; not judged")
+    line = f"{judgement.verdict}  {detector.score_text(judgement.score)}  {printable(judgement.name)}"
     if judgement.kind == "video":
         share = judgement.share_fake
         vote = CLASS_NAMES[FAKE if share > 0.5 else REAL]
         with_face = f"{judgement.n_faces} of {judgement.n_frames} frames with a face"
-        line += f"  vote: {vote}, {100 * share:.0f} % of crops fake, {with_face}"
+        decided_at = ", ".join(dict.fromkeys(map(str, judgement.decided_at)))  # two may lie in one second
+        line += f"  vote: {vote}, {100 * share:.0f} % of crops fake, {with_face}, decided at {decided_at}"
     if judgement.lowest_copy is not None:
         line += f"  copies: {copies_text(judgement, detector)}"
-    return f"{line}  [{'; '.join(judgement.warnings)}]" if judgement.warnings else line
+    if judgement.warnings:
+        line += f"  [{'; '.join(judgement.warnings)}]"
+    return f"{line}  remarks: {'; '.join(judgement.remarks)}" if judgement.remarks else line
 
 
 def copies_text(judgement, detector):
@@ -179,7 +187,7 @@ def figure_maker(detector):
             bands,
             judgement.spectrum,
             detector.evidence(judgement.spectrum),
-            f"{figure_title(Path(judgement.path))}: {said}",
+            f"{figure_title(Path(judgement.name))}: {said}",
         )
 
     return draw
@@ -187,14 +195,16 @@ def figure_maker(detector):
 
 def records(judgements, judge_name, settings):
     """Return each judgement as {column: value}, as CSV and JSON have it."""
-    named = [judgement._asdict() | {"judge": judge_name, "figure": None} for judgement in judgements]
+    named = [
+        judgement._asdict() | {"path": judgement.name, "judge": judge_name, "figure": None} for judgement in judgements
+    ]
     for record in named:
         if settings.plot and not record["error"]:
             record["figure"] = display_path(figure_path(record["path"], settings))
     return [{column: record[column] for column in COLUMNS} for record in named]
 
 
-def json_text(rows, judge, detector, judge_name, settings):
+def json_text(rows, folders, judge, detector, judge_name, settings):
     """Return the judgements as JSON, behind what judged; ASCII, which holds undecodable names, too."""
     dataset = judge.dataset
     head = {
@@ -215,7 +225,13 @@ def json_text(rows, judge, detector, judge_name, settings):
         "limits": detector.limits._asdict() | {"sources_left_out": detector.sources_left_out},
         "settings": settings_record(settings),
     }
-    return json.dumps(head | {"files": rows}, indent=1, allow_nan=False) + "\n"
+    files = [row | {"decided_at": list(map(moment_record, row["decided_at"]))} for row in rows]
+    return json.dumps(head | {"folders": folders, "files": files}, indent=1, allow_nan=False) + "\n"
+
+
+def moment_record(moment):
+    """Return a moment of a video as JSON has it."""
+    return {"time": str(moment)} | moment._asdict()
 
 
 def write_judgements(judgements, judge, detector, judge_path, settings):
@@ -226,12 +242,22 @@ def write_judgements(judgements, judge, detector, judge_path, settings):
         lines = ([cell_text(value) for value in row.values()] for row in rows)
         write_text(settings.csv, csv_text(COLUMNS, lines))
     if settings.json:
-        write_text(settings.json, json_text(rows, judge, detector, judge_name, settings))
+        write_text(settings.json, json_text(rows, folder_summaries(judgements), judge, detector, judge_name, settings))
+
+
+def print_summary(judgements, settings):
+    """Print how many of the files were called what, and, where a folder was named, of each folder."""
+    if any(Path(path).is_dir() for path in settings.paths):
+        print(summary_text(folder_summaries(judgements)))
+    if len(judgements) > 1:
+        n_of = Counter(judgement.verdict for judgement in judgements)
+        said = ", ".join(f"{n_of[verdict]} {verdict}" for verdict in ("fake", "real", UNSURE))
+        print(said + (f", {n_of[None]} not judged" if n_of[None] else ""))
 
 
 def cell_text(value):
     """Return a value for CSV: several texts as one."""
-    return "; ".join(value) if isinstance(value, tuple) else value
+    return "; ".join(map(str, value)) if isinstance(value, tuple) else value
 
 
 def main():
@@ -260,17 +286,15 @@ def main():
     except KeyboardInterrupt:
         with held_back():
             write_judgements(judgements, judge, detector, judge_path, settings)
+        n_judged = len({judgement.path for judgement in judgements})
         written = " and ".join(display_path(path) for path in (settings.csv, settings.json) if path)
         kept = f", which {written} {'hold' if ' and ' in written else 'holds'}" if written else ""
-        raise KeyboardInterrupt(f"{len(judgements)} of {len(files)} files judged{kept}") from None
+        raise KeyboardInterrupt(f"{n_judged} of {len(files)} files judged{kept}") from None
     write_judgements(judgements, judge, detector, judge_path, settings)
     if settings.plot:
         print(f"figures: {display_path(settings.output_dir)}")
-    n_of = Counter(judgement.verdict for judgement in judgements)
-    if len(judgements) > 1:
-        said = ", ".join(f"{n_of[verdict]} {verdict}" for verdict in ("fake", "real", UNSURE))
-        print(said + (f", {n_of[None]} not judged" if n_of[None] else ""))
-    return 1 if n_of[None] else 0
+    print_summary(judgements, settings)
+    return 1 if any(judgement.error for judgement in judgements) else 0
 
 
 if __name__ == "__main__":

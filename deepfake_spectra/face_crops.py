@@ -1,7 +1,7 @@
 """Video or image -> face boxes and square crops, cut from the original pixels and never resampled.
 
     for crop in face_crops(sampled_frames(path, 20)): ...       # a video
-    for crop in face_crops([Frame(0, 0.0, image)]): ...         # an image, as cv2.imread gives it
+    for crop in image_crops(image): ...                         # all faces of an image, as cv2.imread gives it
 
 A crop follows FaceForensics++: a square about the middle of the face's box, its side the longer side of that box times
 1.3. The faces are CenterFace's (Xu, Yan, Yang, Liu, "CenterFace: Joint Face Detection and Alignment Using Face as
@@ -18,6 +18,7 @@ import subprocess
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -66,7 +67,7 @@ class Crop(NamedTuple):
     x: int
     y: int
     size: int
-    score: float | None  # of the frame's largest face, None without a detector
+    score: float | None  # of the face in it, None without a detector
     image: np.ndarray  # (size, size, 3) uint8
 
 
@@ -173,12 +174,38 @@ def face_crops(frames: Iterable[Frame], detector: Detector = "centerface", margi
     NoCropsNow
         Too little memory.
     """
-    try:
+    with _memory_errors_named():
         if detector == "centre":
             for frame in frames:
                 yield _cut(frame, _centre_square(frame.image.shape), None)
         else:
             yield from _crops_of_faces(frames, margin)
+
+
+def image_crops(image: np.ndarray, detector: Detector = "centerface", margin: float = 1.3) -> list[Crop]:
+    """Return a square crop about each face of an image, the largest face first.
+
+    Parameters
+    ----------
+    image : ndarray, (height, width, 3) uint8
+        Blue, green, red.
+    detector, margin
+        As of `face_crops`, whose crop of a single image is the first of these, and whose errors are raised.
+    """
+    frame = Frame(0, 0.0, image)
+    if detector == "centre":
+        return list(face_crops([frame], detector))
+    with _memory_errors_named():
+        if not (faces := detect_faces(image)):
+            raise NoCrops("no face found")
+        return [_cut(frame, face_square(face, margin, image.shape), face.score) for face in faces]
+
+
+@contextmanager
+def _memory_errors_named():
+    """Raise NoCropsNow where memory is too little."""
+    try:
+        yield
     except (MemoryError, cv2.error) as error:
         if isinstance(error, cv2.error) and error.code != cv2.Error.STS_NO_MEM:
             raise

@@ -1,6 +1,6 @@
 """Images, videos and folders of them -> what a detector says of each, and why it cannot."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -11,14 +11,15 @@ from deepfake_spectra.answers import UNSURE
 from deepfake_spectra.dataset import BUILT_IN_SAMPLE
 from deepfake_spectra.detector import FakeDetector
 from deepfake_spectra.errors import NoCrops, UnreadableImage, UsageError
-from deepfake_spectra.face_crops import VIDEO_ENDINGS, Frame, face_crops, sampled_frames
+from deepfake_spectra.face_crops import VIDEO_ENDINGS, face_crops, image_crops, sampled_frames
+from deepfake_spectra.file_remarks import file_remarks
 from deepfake_spectra.image_files import (
     REMARKS,
     decode_gray,
+    file_content,
     list_images,
     looks_like_image,
     read_colour,
-    read_gray,
     unread_kind,
     visible_files,
 )
@@ -35,6 +36,9 @@ COPIES: dict[str, Callable[[int, int], str]] = {  # what happens to pictures: (h
 }
 
 
+MOST_MOMENTS = 3  # of a video that are named
+
+
 class File(NamedTuple):
     """A file to be judged, or the reason why it cannot be."""
 
@@ -43,8 +47,20 @@ class File(NamedTuple):
     error: str | None = None
 
 
+class Moment(NamedTuple):
+    """A frame of a video, and what its crop alone scores."""
+
+    seconds: float
+    score: float
+
+    def __str__(self) -> str:
+        """Return minutes and seconds, as players show them."""
+        minutes, seconds = divmod(int(self.seconds), 60)
+        return f"{minutes:02}:{seconds:02}"
+
+
 class Judgement(NamedTuple):
-    """What is said of a file; None: nothing to say."""
+    """What is said of a file, or of one of several faces in an image; None: nothing to say."""
 
     path: str
     kind: str
@@ -57,9 +73,18 @@ class Judgement(NamedTuple):
     n_frames: int | None = None  # that were looked at for a face
     n_faces: int | None = None  # frames with a face
     share_fake: float | None = None  # of the crops of a video, those with a score of at least 0.5
+    decided_at: tuple[Moment, ...] = ()  # the frames of a video that pull its score most to its side, in order of time
+    face: int | None = None  # of several in an image, from 1
+    box: tuple[int, int, int] | None = None  # of the face's square in an image: x, y, size in pixels
     warnings: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()  # of images: what the file says of itself, see `file_remarks`; no verdict rests on it
     error: str | None = None
     spectrum: np.ndarray | None = None  # of a video, the mean over its crops
+
+    @property
+    def name(self) -> str:
+        """Return the path, and behind # which face it is."""
+        return f"{self.path}#{self.face}" if self.face else self.path
 
 
 def list_files(names: Iterable[str]) -> list[File]:
@@ -77,8 +102,8 @@ def list_files(names: Iterable[str]) -> list[File]:
 
 def judge(
     file: File, detector: FakeDetector, options: CropOptions, face: bool = False, stability: bool = False
-) -> Judgement:
-    """Return what a detector says of a file, or why it cannot.
+) -> list[Judgement]:
+    """Return what a detector says of a file, or of each face in an image, or why it cannot.
 
     Parameters
     ----------
@@ -87,20 +112,28 @@ def judge(
     options : CropOptions
         How faces are cut out of the frames of videos.
     face : bool
-        Whether the largest face is cut out of images, too.
+        Whether faces are cut out of images, too; of several each is judged, the largest first.
     stability : bool
         Whether COPIES are asked, too: an answer that does not survive them is none.
     """
-    judgement = Judgement(str(file.path), file.kind, error=file.error)
+    blank = Judgement(str(file.path), file.kind, error=file.error)
     if file.error:
-        return judgement
+        return [blank]
     copies = COPIES if stability else {}
     try:
-        judged = _judge_video(file.path, detector, options, copies) if file.kind == "video" else _judge_image(
-            file.path, detector, options if face else None, copies
-        )  # fmt: skip
+        if file.kind == "video":
+            judged = [_judge_video(file.path, detector, options, copies)]
+        else:
+            judged = _judge_image(file.path, detector, options if face else None, copies)
     except (UnreadableImage, NoCrops) as reason:
-        return judgement._replace(error=str(reason))
+        return [blank._replace(error=str(reason))]
+    return [_with_verdict(blank, fields, detector, face) for fields in judged]
+
+
+def _with_verdict(judgement, judged, detector, face):
+    """Return a judgement with its fields and the verdict; `judged` holds what it rests on, too, or an error."""
+    if "error" in judged:
+        return judgement._replace(**judged)
     unlike, warnings, scores = (judged.pop(name) for name in ("unlike", "warnings", "copies"))
     said, reasons = detector.answer(judged["score"], unlike)
     if "score" in reasons:
@@ -108,12 +141,19 @@ def judge(
     if scores:
         judged |= _survival(judged["score"], scores)
         reasons += ("copies",) * bool(judged["flipped_by"])
-    if kinds := list(_kind_warnings(file.kind, detector, face)):
+    if kinds := list(_kind_warnings(judgement.kind, detector, face)):
         reasons += ("kind",)
     if detector.dataset.origin is BUILT_IN_SAMPLE:
         kinds.append("judged by the built-in sample")
     verdict = UNSURE if reasons else said
     return judgement._replace(verdict=verdict, reasons=reasons, warnings=(*warnings, *kinds), **judged)
+
+
+def deciding_moments(moments: Sequence[Moment], score: float) -> tuple[Moment, ...]:
+    """Return, in order of time, the few moments that lie farthest on the side of a video's score."""
+    own_side = [moment for moment in moments if (moment.score >= 0.5) == (score >= 0.5)]
+    farthest = sorted(own_side, key=lambda moment: abs(moment.score - 0.5), reverse=True)
+    return tuple(sorted(farthest[:MOST_MOMENTS]))
 
 
 def _unsure_text(score, limits):
@@ -142,24 +182,39 @@ def _copy_scores(gray, detector, copies):
 
 
 def _judge_image(path, detector, face_options, copies):
-    """Return fields of a Judgement for an image, or for the face in it."""
-    gray, header, remarks, _ = read_gray(path)
-    fields = {}
-    if face_options:
-        frames = [Frame(0, 0.0, read_colour(path))]
-        (crop,) = face_crops(frames, face_options.face_detector, face_options.face_margin)
-        gray = _through_png(crop.image).gray
-        header = header.copy()
+    """Return a list of fields of a Judgement: of an image, or of each face in it."""
+    content = file_content(path)
+    image = decode_gray(content)
+    remarks = file_remarks(content, image)
+    if not face_options:
+        return [_measured(image, detector, copies) | {"remarks": remarks}]
+    crops = image_crops(read_colour(path), face_options.face_detector, face_options.face_margin)
+    judged = []
+    for number, crop in enumerate(crops, 1):
+        header = image.header.copy()
         header["width"] = header["height"] = crop.size  # format and quality stay those of the file
-        fields = {"n_frames": 1, "n_faces": int(crop.score is not None)}
-    spectrum = detector.spectrum(gray)
-    changes = [REMARKS[key] for key in remarks if key != "grey"]  # a grey image is as good as a coloured one
-    warnings = detector.warnings(spectrum, header)
-    return fields | {
+        cut = image._replace(gray=_through_png(crop.image).gray, header=header)
+        fields = {"n_frames": 1, "n_faces": int(crop.score is not None), "box": crop[2:5], "remarks": remarks}
+        if len(crops) > 1:
+            fields["face"] = number
+        try:
+            fields |= _measured(cut, detector, copies)
+        except UnreadableImage as reason:
+            fields["error"] = str(reason)
+        judged.append(fields)
+    return judged
+
+
+def _measured(image, detector, copies):
+    """Return fields of a Judgement that come from the pixels and the header of an image, or of a face in it."""
+    spectrum = detector.spectrum(image.gray)
+    changed = [REMARKS[key] for key in image.remarks if key != "grey"]  # a grey image is as good as a coloured one
+    warnings = detector.warnings(spectrum, image.header)
+    return {
         "score": detector.score(spectrum),
         "unlike": [*warnings],
-        "warnings": [*warnings.values(), *changes],
-        "copies": _copy_scores(gray, detector, copies),
+        "warnings": [*warnings.values(), *changed],
+        "copies": _copy_scores(image.gray, detector, copies),
         "spectrum": spectrum,
     }
 
@@ -167,7 +222,7 @@ def _judge_image(path, detector, face_options, copies):
 def _judge_video(path, detector, options, copies):
     """Return fields of a Judgement for a video, from the face crops of some of its frames."""
     n_frames = n_faces = 0
-    scores, spectra, warnings, of_copies, reason = [], [], {}, {}, None
+    moments, spectra, warnings, of_copies, reason = [], [], {}, {}, None
 
     def counted_frames():
         nonlocal n_frames
@@ -185,18 +240,21 @@ def _judge_video(path, detector, options, copies):
             warnings.setdefault("left out", []).append(f"left out: {error}")
             continue
         spectra.append(spectrum)
-        scores.append(detector.score(spectrum))
+        moments.append(Moment(crop.time, detector.score(spectrum)))
         for key, text in detector.warnings(spectrum, image.header).items():
             warnings.setdefault(key, []).append(text)
         for name, score in _copy_scores(image.gray, detector, copies).items():
             of_copies.setdefault(name, []).append(score)
-    if not scores:
+    if not moments:
         raise reason
+    scores = np.array([moment.score for moment in moments])
+    score = float(scores.mean())
     return {
-        "score": float(np.mean(scores)),
+        "score": score,
         "n_frames": n_frames,
         "n_faces": n_faces,
-        "share_fake": float(np.mean(np.array(scores) >= 0.5)),
+        "share_fake": float(np.mean(scores >= 0.5)),
+        "decided_at": deciding_moments(moments, score),
         "unlike": [key for key, texts in warnings.items() if 2 * len(texts) > len(scores)],
         "warnings": [
             f"{texts[0]}{' or the like' if len(set(texts)) > 1 else ''} ({len(texts)} of {n_frames} frames)"

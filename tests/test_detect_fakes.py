@@ -14,17 +14,20 @@ import pytest
 import skimage.data
 from conftest import linux_only
 from pictures import by_opencv, by_pillow, colour_picture, picture, write_source
+from test_file_traits import MANIFEST, with_chunk
 from video_clips import ffmpeg, stairs, write_clip
 
-from deepfake_spectra import plots
+from deepfake_spectra import face_crops, plots
 from deepfake_spectra.alterations import alter
 from deepfake_spectra.answers import UNSURE
 from deepfake_spectra.dataset import CLASS_NAMES, FAKE, IMAGES, REAL, Feature, ImageFolder
 from deepfake_spectra.detector import FakeDetector
 from deepfake_spectra.detector_file import new_judge, read_judge, save_judge
+from deepfake_spectra.face_crops import Face
 from deepfake_spectra.files import from_cell
 from deepfake_spectra.image_spectra import load_spectra
-from deepfake_spectra.judgement import File, judge, list_files
+from deepfake_spectra.judgement import File, Moment, deciding_moments, judge, list_files
+from deepfake_spectra.opencv import cv2
 from deepfake_spectra.sample.build import FAKE_SOURCES, REAL_SOURCES, photograph_of, sample_images
 from deepfake_spectra.video_crops import CropOptions, extract_videos
 from deepfake_spectra.video_frames import find_frames, load_frames
@@ -32,7 +35,19 @@ from deepfake_spectra.video_frames import find_frames, load_frames
 LINEAR = {"kernel": "linear", "C": 1.0}
 RBF = {"kernel": "rbf", "C": 6.37, "gamma": 0.86}
 COLUMNS = ["path", "kind", "verdict", "score", "reasons", "lowest_copy", "highest_copy", "flipped_by"]
-COLUMNS += ["n_frames", "n_faces", "share_fake", "warnings", "error", "judge", "figure"]
+COLUMNS += [
+    "n_frames",
+    "n_faces",
+    "share_fake",
+    "decided_at",
+    "face",
+    "box",
+    "warnings",
+    "remarks",
+    "error",
+    "judge",
+    "figure",
+]
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +103,7 @@ def test_where_nothing_was_trained_the_sample_judges_and_every_line_says_so(dete
         verdict, score, named = line.split()[:3]
         assert verdict in (UNSURE, CLASS_NAMES[float(score.strip("<>")) >= 0.5]) and named == str(path)
         assert "[a training image: the verdict only repeats what was said of it; " in line
-        assert line.endswith("judged by the built-in sample]")
+        assert line.endswith("judged by the built-in sample]  remarks: no camera tags")
     assert len(lines) == 9 and not (tmp_path / "repository/plots").exists()
 
 
@@ -162,7 +177,9 @@ def test_a_videos_score_is_the_mean_over_its_crops_and_the_vote_their_share(dete
     for label, path in ((name, clips / f"unseen/{name}/0.mp4") for name in CLASS_NAMES):
         crops = tmp_path / "crops"
         extract_videos(clips / "unseen", crops, CropOptions(4, "centre"), n_threads=1)
-        scores = [judge(File(crop, "image"), detector, CropOptions()).score for crop in (crops / label).rglob("*.png")]
+        scores = [
+            judge(File(crop, "image"), detector, CropOptions())[0].score for crop in (crops / label).rglob("*.png")
+        ]
         row = read_csv(tmp_path / "x.csv")[str(path)]
         assert len(scores) == 4 and float(row["score"]) == pytest.approx(np.mean(scores), abs=1e-12)
         assert (row["kind"], row["verdict"], row["n_frames"], row["n_faces"]) == ("video", UNSURE, "4", "0")
@@ -298,7 +315,7 @@ def test_any_file_name_comes_back_from_csv_and_json_and_takes_one_line(detect, t
     assert list(read_csv(tmp_path / "x.csv")) == expected
     files = json.loads((tmp_path / "x.json").read_text())["files"]
     assert [row["path"] for row in files] == expected
-    assert len(done.out.splitlines()) == 5 + len(names) + 1
+    assert len(done.out.splitlines()) == 5 + len(names) + 4 + 1  # who judges; each; the table of the folder; all
 
 
 def test_a_name_that_a_spreadsheet_would_run_is_a_text_in_the_csv_alone(detect, tmp_path, monkeypatch):
@@ -346,7 +363,8 @@ def test_csv_json_and_the_terminal_say_the_same(detect, trained, tmp_path):
         assert line["reasons"] == "; ".join(row["reasons"]) and ("format" in row["reasons"]) == is_unlike
         assert line["warnings"] == "; ".join(row["warnings"])
         said = row["score"] == low and "<0.038" or row["score"] == high and ">0.962" or f"{row['score']:.3f}"
-        assert f"{row['verdict']}  {said}  {row['path']}  [{line['warnings']}]\n" in done.out
+        assert row["remarks"] == ["no camera tags"]
+        assert f"{row['verdict']}  {said}  {row['path']}  [{line['warnings']}]  remarks: no camera tags\n" in done.out
     assert len(written["files"][-1]["warnings"]) >= 2
     assert done.out.endswith("\n12 fake, 0 real, 1 unsure, 1 not judged\n")
 
@@ -372,7 +390,7 @@ def test_the_seed_draws_the_folds_of_the_calibration(detect, trained, tmp_path):
     for seed in (0, 1):
         detect(asked, "--seed", seed, "--csv", tmp_path / "x.csv")
         scores.append(float(read_csv(tmp_path / "x.csv")[str(asked)]["score"]))
-        judged = judge(File(asked, "image"), read_judge(trained / "judge").detector(seed, 1), CropOptions())
+        [judged] = judge(File(asked, "image"), read_judge(trained / "judge").detector(seed, 1), CropOptions())
         assert scores[seed] == pytest.approx(judged.score, abs=1e-12)
     assert scores[0] != scores[1]
 
@@ -535,7 +553,7 @@ def test_in_one_pipe_each_line_is_whole_and_stands_where_its_file_does(clone, tr
     assert script.returncode == 1
     assert [line.split(":")[0] for line in lines[:5]] == ["judge", "trained", "any size", "score", "answers"]
     scores = [line.split()[1] for line in (lines[6], lines[8])]
-    trained_on = "[a training image: the verdict only repeats what was said of it]"
+    trained_on = "[a training image: the verdict only repeats what was said of it]  remarks: no camera tags"
     assert lines[5:] == [
         "detect_fakes.py: nowhere.png: no such file or folder; not judged",
         f"real  {scores[0]}  \\xe9.png  {trained_on}",
@@ -655,3 +673,120 @@ def test_the_false_alarm_rate_moves_the_limit_and_the_rate_reached_is_said(detec
         limits.append(read_judge(trained / "judge").detector(0, 1, rate).limits.fake_above)
         assert f"fake above {max(0.5, limits[-1]):.3f}" in said
     assert limits[0] > limits[1]
+
+
+def test_remarks_stand_behind_the_reasons_and_change_no_verdict(detect, tmp_path):
+    plain = by_pillow(colour_picture(70), "PNG")
+    for name, content in {"plain.png": plain, "signed.png": with_chunk(plain, b"caBX", MANIFEST)}.items():
+        (tmp_path / name).write_bytes(content)
+    words = ("--csv", tmp_path / "x.csv", "--json", tmp_path / "x.json")
+    done = detect(tmp_path / "plain.png", tmp_path / "signed.png", *words)
+    unsigned, signed = read_csv(tmp_path / "x.csv").values()
+    said = ["carries Content Credentials (not verified)", "IPTC says trainedAlgorithmicMedia", "no camera tags"]
+    assert [row["remarks"] for row in json.loads((tmp_path / "x.json").read_text())["files"]] == [said[2:], said]
+    assert (unsigned["remarks"], signed["remarks"]) == (said[2], "; ".join(said))
+    assert all(unsigned[name] == signed[name] for name in ("verdict", "score", "reasons", "warnings"))
+    [line] = [line for line in done.out.splitlines() if "signed.png" in line]
+    assert line.endswith(f"  remarks: {'; '.join(said)}")
+
+
+def test_a_folder_ends_with_what_was_said_of_each_of_its_folders(detect, trained, tmp_path):
+    asked = tmp_path / "asked"
+    for name in ("real", "unlike |\nnew"):
+        (asked / name).mkdir(parents=True)
+    for number in range(4):
+        content = (trained / f"images/real/{number:03}.png").read_bytes()
+        (asked / f"real/{number}.png").write_bytes(content)
+        (asked / f"unlike |\nnew/{number}.jpg").write_bytes(by_opencv(picture(number), ".jpg"))
+    (asked / "real/broken.png").write_bytes(b"")
+    done = detect(asked, "--json", tmp_path / "x.json", status=1)
+    lines = done.out.splitlines()
+    folder, judged, real, fake, unsure, why = (cell.strip() for cell in lines[-5].split("|")[1:-1])
+    assert (folder, judged, why) == (str(asked / "real"), "4", "")
+    assert (real, fake, unsure) == ("4: 100 % (51-100)", "0: 0 % (0-49)", "0: 0 % (0-49)")
+    assert "unlike \\|\\nnew" in lines[-4] and "| 4: 100 % (51-100) | format 4" in lines[-4]
+    assert lines[-3].startswith("| all folders ") and "| 4: 50 % (22-78) " in lines[-3]
+    assert "that one is missing means nothing" in lines[-2] and lines[-1] == "0 fake, 4 real, 4 unsure, 1 not judged"
+    files = json.loads((tmp_path / "x.json").read_text())
+    real, unlike, both = files["folders"]
+    assert (real["n_judged"], real["n_not_judged"], both["folder"], both["n_judged"]) == (4, 1, "all folders", 8)
+    assert real["real"] == {"n": 4, "share": 1, "low": pytest.approx(0.5101, abs=1e-4), "high": 1}
+    assert unlike["why_unsure"]["format"] == 4 == unlike["unsure"]["n"]
+
+
+def test_files_that_are_named_one_by_one_have_no_table(detect, trained):
+    assert " folder " not in detect(trained / "images/real/000.png", trained / "images/real/001.png").out
+
+
+def test_a_folder_in_which_nothing_can_be_judged_has_no_shares(detect, tmp_path):
+    (tmp_path / "asked").mkdir()
+    (tmp_path / "asked/x.png").touch()
+    done = detect(tmp_path / "asked", "--json", tmp_path / "x.json", status=1)
+    assert "| 0      | 0    | 0    | 0      |" in done.out
+    [folder] = json.loads((tmp_path / "x.json").read_text())["folders"]
+    assert (folder["n_judged"], folder["n_not_judged"], folder["fake"]["share"]) == (0, 1, None)
+
+
+def test_the_frames_that_decided_are_named_by_their_time(detect, clips, tmp_path):
+    frames = [picture(number, (96, 112), 2.0 if number in (2, 5) else 0.8) for number in range(8)]
+    write_clip(tmp_path / "x.mp4", np.repeat(frames, 25, axis=0))  # a second each
+    words = ("--judge", clips / "judge", "--face-detector", "centre", "--frames-per-video", 8, tmp_path / "x.mp4")
+    done = detect(*words, "--csv", tmp_path / "x.csv", "--json", tmp_path / "x.json")
+    [video] = json.loads((tmp_path / "x.json").read_text())["files"]
+    assert video["score"] < 0.5 and video["share_fake"] == 0.25
+    moments = video["decided_at"]
+    assert len(moments) == 3 and all(moment["score"] < 0.5 for moment in moments)
+    assert [moment["seconds"] for moment in moments] == sorted(moment["seconds"] for moment in moments)
+    times = [f"00:{int(moment['seconds']):02}" for moment in moments]
+    assert [moment["time"] for moment in moments] == times and not {"00:02", "00:05"} & set(times)
+    assert read_csv(tmp_path / "x.csv")[str(tmp_path / "x.mp4")]["decided_at"] == "; ".join(times)
+    assert f"8 frames with a face, decided at {', '.join(times)}" in done.out
+
+
+def test_the_moments_of_a_fake_are_its_highest_in_minutes_and_seconds():
+    scores = {3600: 0.9, 65.9: 0.7, 0: 0.6, 59.99: 0.8, 1: 0.1}
+    moments = [Moment(seconds, score) for seconds, score in scores.items()]
+    assert list(map(str, deciding_moments(moments, 0.62))) == ["00:59", "01:05", "60:00"]
+    assert list(map(str, deciding_moments(moments, 0.4))) == ["00:01"]
+
+
+def astronauts(n_small=1):
+    """Return a group picture: an astronaut, and behind her the same at half the size, (512, 768, 3) uint8."""
+    large = np.ascontiguousarray(skimage.data.astronaut()[..., ::-1])
+    small = cv2.resize(large, (256, 256), interpolation=cv2.INTER_AREA)
+    return np.hstack([large, np.vstack([small if n_small else np.full_like(small, 90), np.full_like(small, 90)])])
+
+
+def test_each_face_of_a_group_has_a_line_of_its_own_and_a_portrait_keeps_its_name(detect, tmp_path):
+    portrait, group = tmp_path / "portrait.png", tmp_path / "a group.png"
+    portrait.write_bytes(by_opencv(astronauts(n_small=0)))
+    group.write_bytes(by_opencv(astronauts()))
+    flags = ("--face", "--csv", tmp_path / "x.csv", "--json", tmp_path / "x.json")
+    done = detect(*flags, "--plot", "--output-dir", tmp_path / "figures", portrait, group)
+    alone, first, second = json.loads((tmp_path / "x.json").read_text())["files"]
+    assert [row["path"] for row in (alone, first, second)] == [str(portrait), f"{group}#1", f"{group}#2"]
+    assert [row["face"] for row in (alone, first, second)] == [None, 1, 2]
+    assert list(read_csv(tmp_path / "x.csv")) == [str(portrait), f"{group}#1", f"{group}#2"]
+    assert f"  {group}#2  [" in done.out and done.out.endswith("0 fake, 0 real, 3 unsure\n")
+    for row in (alone, first, second):
+        size = row["box"][2]
+        assert f"{size}x{size}, not 64x48 as in training" in row["warnings"]
+        assert Path(row["figure"]).is_file()
+    assert first["box"][2] > second["box"][2] and second["box"][0] >= 512
+    x, y, size = second["box"]
+    (tmp_path / "cut.png").write_bytes(by_opencv(astronauts()[y : y + size, x : x + size]))
+    detect(tmp_path / "cut.png", "--json", tmp_path / "x.json")
+    [cut] = json.loads((tmp_path / "x.json").read_text())["files"]
+    assert cut["score"] == second["score"] and cut["box"] is None
+
+
+def test_a_face_too_small_to_be_judged_is_named_and_the_others_are_judged(detect, tmp_path, monkeypatch):
+    boxes = [Face(100, 100, 60, 60, 0.9), Face(10, 10, 5, 5, 0.8)]
+    monkeypatch.setattr(face_crops, "detect_faces", lambda image: boxes)
+    path = tmp_path / "group.png"
+    path.write_bytes(by_opencv(astronauts()))
+    done = detect("--face", path, "--csv", tmp_path / "x.csv", status=1)
+    first, second = read_csv(tmp_path / "x.csv").values()
+    assert first["verdict"] == UNSURE and first["error"] == "" and first["box"] == "91; 91; 78"
+    assert second["verdict"] == "" and "needs two sides of at least" in second["error"]
+    assert f"{path}#2: {second['error']}; not judged" in done.err

@@ -9,7 +9,7 @@ from conftest import linux_only
 from video_clips import H264, ffmpeg, needs_videos, stairs, step_of, write_clip
 
 from deepfake_spectra.errors import NoCrops
-from deepfake_spectra.face_crops import Face, Frame, detect_faces, face_crops, face_square, sampled_frames
+from deepfake_spectra.face_crops import Face, Frame, detect_faces, face_crops, face_square, image_crops, sampled_frames
 from deepfake_spectra.opencv import cv2
 
 FACE_X, FACE_Y = 223, 120  # middle of the astronaut's face, by eye
@@ -296,6 +296,19 @@ def test_a_crop_holds_the_pixels_of_its_frame():
     assert middle(crop) == pytest.approx(middle(face), abs=1)
     assert np.array_equal(crop.image, frame.image[crop.y : crop.y + crop.size, crop.x : crop.x + crop.size])
     assert crop.image.base is None  # so that a kept crop does not keep its frame
+
+
+def test_an_image_gives_a_crop_of_each_face_and_the_first_is_that_of_a_frame():
+    image = np.zeros((700, 1200, 3), np.uint8)
+    image[100:612, 600:1112] = astronaut()
+    image[300:556, 100:356] = astronaut(0.5)
+    first, second = image_crops(image)
+    [of_frame] = face_crops([Frame(0, 0.0, image)])
+    assert first[:6] == of_frame[:6] and np.array_equal(first.image, of_frame.image)
+    assert first.x >= 600 > 356 > second.x + second.size / 2 and first.size > second.size
+    assert [crop[2:5] for crop in image_crops(image, "centre")] == [(250, 0, 700)]
+    with pytest.raises(NoCrops, match="^no face found$"):
+        image_crops(np.zeros_like(image))
 
 
 def test_margin_scales_the_square():
