@@ -69,7 +69,7 @@ EDITS = {  # script: {constant: (its new text, *what follows the flag)}
         "JUDGE": ('"plots"', "plots"), "EXPERIMENT": ('"celeba"', "celeba"), "SEED": ("3", 3), "PLOT": ("True",),
         "STABILITY": ("True",), "FALSE_ALARM_RATE": ("0.2", 0.2), "DESCRIBE": ("True",),
         "JSON": ('"written/a"', "written/a"), "CSV": ('Path("written/b")', "written/b"),
-        "OUTPUT_DIR": ('Path("written")', "written"),
+        "REPORT": ('Path("written/c")', "written/c"), "OUTPUT_DIR": ('Path("written")', "written"),
     },
     "compare_features": {
         "DATA_DIR": ('Path("mine")', "mine"), "REAL_SOURCES": ('("photos",)', "photos"),

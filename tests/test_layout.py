@@ -17,7 +17,7 @@ ORDER = (  # of the modules, from the ground up: each imports only what stands a
     "sample.show", "image_spectra", "other_features", "published_features", "face_crops", "video_files", "crop_index",
     "video_crops", "splits", "video_frames", "controls", "roc", "metrics", "intervals", "classification",
     "video_votes", "copies", "results", "audit_verdict", "claims", "plots", "plane_plots", "result_plots", "answers",
-    "detector", "detector_file", "judge_card", "judgement", "sample.train", "interval_coverage",
+    "detector", "detector_file", "judge_card", "judgement", "report", "sample.train", "interval_coverage",
 )  # fmt: skip
 MODULES = {  # name: path
     ".".join(path.relative_to(REPOSITORY / "deepfake_spectra").with_suffix("").parts): path
