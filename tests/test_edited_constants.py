@@ -146,6 +146,8 @@ def written(folder):
         elif path.endswith("_judge.safetensors"):
             judge = read_judge(folder / path)
             found[path] = judge.experiment, judge.classifier, judge.dataset.spectra.tolist()
+        elif content.startswith(b"<!DOCTYPE html>"):
+            found[path] = re.sub(rb"\d{4}-\d\d-\d\d \d\d:\d\d UTC", b"", content)
     shutil.rmtree(folder)
     return found
 
