@@ -180,13 +180,13 @@ class Report:
         """Return the scale of the score with the answers on it, for SVG."""
         limits = self._detector.limits
         real, fake = WIDTH * min(0.5, limits.real_below), WIDTH * max(0.5, limits.fake_above)
-        zones = (0, WIDTH, "frame"), (0, real, "real band"), (fake, WIDTH - fake, "fake band")
+        zones = (1, WIDTH - 2, "frame"), (0, real, "real band"), (fake, WIDTH - fake, "fake band")
         drawn = (f'<rect class="{of}" x="{x:.0f}" y="8" width="{width:.0f}" height="24"/>' for x, width, of in zones)
         return f'<g id="limits">{"".join(drawn)}</g>'
 
     def _training(self):
         """Return the training spectra, for SVG."""
-        drawn = f'<rect class="frame" width="{WIDTH}" height="{HEIGHT}"/>'
+        drawn = f'<rect class="frame" x="1" y="1" width="{WIDTH - 2}" height="{HEIGHT - 2}"/>'
         for label, (low, median, high) in self._bands.items():
             around = f"{self._points(low)} {' '.join(reversed(self._points(high).split()))}"
             drawn += f'<g class="{CLASS_NAMES[label]}"><polygon class="band" points="{around}"/>'
@@ -225,14 +225,16 @@ class Report:
 
 
 def file_facts(path: Path, kind: str) -> dict[str, str]:
-    """Return size, SHA-256 and, of an image, format of a file, as far as it can be read."""
+    """Return size, SHA-256 and format of a file, as far as it can be read; of a video, its ending."""
     facts = {}
     with suppress(OSError, UnreadableImage):
         if path.is_file():  # a pipe would be waited for
             with path.open("rb") as file:
                 facts["SHA-256"] = hashlib.file_digest(file, "sha256").hexdigest()
                 facts["Size"] = f"{file.tell():,} bytes"
-        if kind == "image":
+        if kind == "video":
+            facts["Format"] = f"video, {path.suffix.lower()}"
+        elif kind == "image":
             header = read_header(file_content(path))[0]
             quality = f" of quality {header['jpeg_quality']}" if header["jpeg_quality"] else ""
             facts["Format"] = f"{header['format']}{quality}, {header['width']}x{header['height']}"

@@ -227,6 +227,7 @@ def test_facts_are_the_files_and_what_cannot_be_read_has_none(tmp_path):
     facts = {"SHA-256": hashlib.sha256(content).hexdigest(), "Size": f"{len(content):,} bytes"}
     assert file_facts(tmp_path / "a.jpg", "") == facts
     assert file_facts(tmp_path / "a.jpg", "image") == facts | {"Format": "JPEG of quality 95, 64x48"}
+    assert file_facts(tmp_path / "a.jpg", "video") == facts | {"Format": "video, .jpg"}
     (tmp_path / "cut.jpg").write_bytes(content[:1])
     assert list(file_facts(tmp_path / "cut.jpg", "image")) == ["SHA-256", "Size"]
     os.mkfifo(tmp_path / "pipe")
