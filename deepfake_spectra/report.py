@@ -47,9 +47,7 @@ HEAD = f"""<!DOCTYPE html>
 <meta http-equiv="Content-Security-Policy" content="{POLICY}">
 <meta name="viewport" content="width=device-width">
 """
-REPORT_MARK = (
-    rb"\A" + HEAD.partition("<meta http")[0].encode()
-)  # see `files.check_outputs`; nothing in it is special there
+REPORT_MARK = rb"\A" + HEAD.partition("<meta http")[0].encode()  # see `files.check_outputs`
 STYLE = """
 :root { color-scheme: light dark; --ink: #1a1a1a; --paper: #fff; --faint: #5c5c5c; --line: #c8c8c8;
   --real: #0062a0; --fake: #a84300; }
@@ -69,7 +67,7 @@ table { border-collapse: collapse; font-size: .9rem; } caption { text-align: lef
 th, td { text-align: left; vertical-align: top; padding: .15rem 1rem .15rem 0; border-bottom: 1px solid var(--line); }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem; margin: .5rem 0; font-size: .9rem; }
 dt { color: var(--faint); } dd { margin: 0; } ul { margin: .2rem 0; padding-left: 1.2rem; }
-figure { margin: .5rem 0; } figcaption, .faint { color: var(--faint); font-size: .9rem; }
+figure { margin: .5rem 0; } figcaption { color: var(--faint); font-size: .9rem; }
 .doubt { border-left: .3rem solid var(--fake); padding-left: .8rem; } a { color: inherit; }
 svg { display: block; width: 100%; height: auto; margin: .3rem 0; overflow: hidden; }
 .real { color: var(--real); } .fake { color: var(--fake); } .verdict { font-weight: bold; }
@@ -124,9 +122,9 @@ class Report:
             The settings, from `settings.settings_record`.
         """
         n = len(self._entries)
-        title = f"{n} file{'s' * (n != 1)} judged by the Fourier spectrum"
+        title = f"What the Fourier spectrum says of {n} file{'s' * (n != 1)}"
         counts = [[_said(verdict), str(self._n_of[verdict])] for verdict in ("fake", "real", UNSURE, "not judged")]
-        stopped = f"<p>The run was stopped before the last of {self._n_files} files.</p>\n" * (n < self._n_files)
+        stopped = f"<p>The run was stopped when {n} of {self._n_files} files were judged.</p>\n" * (n < self._n_files)
         index = _table("All files", ["No.", "Verdict", "Score", "File"], self._lines) if n > 1 else ""
         return (
             f"{HEAD}<title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n"

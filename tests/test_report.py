@@ -173,8 +173,8 @@ def test_counts_and_scores_are_those_of_the_judgements(page_of, detector):
     assert cells[2:10] == ["fake", "1", "real", "1", UNSURE, "2", "not judged", "1"]
     assert "unsure, score 0.250" in page.text() and "not judged: empty file" in page.text()
     assert f"score {detector.score_text(detector.lowest_score)}" in page.text()
-    assert "was stopped" not in page.text() and "5 files judged" in page.text()
-    assert "was stopped before the last of 7 files" in page_of(said(detector, "a.png"), n_files=7).text()
+    assert "was stopped" not in page.text() and "says of 5 files" in page.text()
+    assert "was stopped when 1 of 7 files were judged" in page_of(said(detector, "a.png"), n_files=7).text()
 
 
 def test_what_speaks_for_and_against_an_answer_is_what_the_judgement_holds(page_of, detector):
