@@ -142,6 +142,8 @@ class Report:
             frames = f"; {judgement.n_faces} of {judgement.n_frames} frames with a face, "
             frames += f"{100 * judgement.share_fake:.0f} % of the crops fake"
         sides = ("For an answer", _for(judgement, detector)), ("Against", _against(judgement, detector))
+        if remarks := getattr(judgement, "remarks", ()):  # what the file says of itself
+            sides += (("Remarks, on which no verdict rests", remarks),)
         weighed = "".join(f"<div>\n<h4>{name}</h4>\n{_list(said)}</div>\n" for name, said in sides)
         dot = f'<circle cx="{WIDTH * judgement.score:.0f}" cy="20" r="11"/>'
         curve = f'<polyline class="file" points="{self._points(judgement.spectrum - self._middle)}"/>'
@@ -254,7 +256,7 @@ def _for(judgement, detector):
 
 def _against(judgement, detector):
     """Return what speaks against an answer."""
-    said = [*judgement.warnings, *getattr(judgement, "remarks", ())]
+    said = [*judgement.warnings]
     if judgement.flipped_by:
         copies = ", ".join(judgement.flipped_by)
         said.append(f"copies fall on the other side of 0.5 ({copies}): {_span(judgement, detector)}")
