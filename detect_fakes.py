@@ -16,10 +16,11 @@ probability of fake; calibrated as the first lines say), path, and in brackets w
 "unsure" where the file is unlike the training images (size, format, quality, spectrum), where its score is one that
 held-out images of the other class reach, too, and with --stability where copies of it, as they come about by sharing,
 fall on the other side. Behind the brackets stand remarks: what the file says of itself (Content Credentials, camera),
-on which no verdict rests, and whose absence means nothing. --csv and --json write the same; --plot draws each spectrum
-over those of the training images into plots/detected/, with the frequencies that decided. --describe prints what the
-judge's answers were worth on what it had not seen. Folders are searched recursively, hidden files passed over; a table
-of what was said of each ends the run. Status 1 if some file could not be judged.
+on which no verdict rests, and whose absence means nothing. --csv and --json write the same; --report writes it as a
+page for the browser, with each spectrum and what to make of the verdicts; --plot draws each spectrum over those of the
+training images into plots/detected/, with the frequencies that decided. --describe prints what the judge's answers were
+worth on what it had not seen. Folders are searched recursively, hidden files passed over; a table of what was said of
+each ends the run. Status 1 if some file could not be judged.
 """
 
 from deepfake_spectra.settings import read_settings, run, settings_record  # isort: skip; hears Ctrl-C
@@ -58,6 +59,7 @@ from deepfake_spectra.interrupts import held_back
 from deepfake_spectra.judge_card import card, limits_text, training_text
 from deepfake_spectra.judgement import Judgement, judge, list_files
 from deepfake_spectra.parallel import in_threads
+from deepfake_spectra.report import REPORT_MARK, Report
 from deepfake_spectra.sample.build import sample_images
 from deepfake_spectra.video_crops import CropOptions
 
@@ -79,6 +81,7 @@ N_THREADS: int = -1  # files at a time; -1: one per core
 # output
 CSV: Path | None = None  # write the verdicts there
 JSON: Path | None = None  # write the verdicts, and what judged, there
+REPORT: Path | None = None  # write the verdicts, and what to make of them, there, as a page of HTML
 PLOT: bool = False  # draw a figure of each file
 OUTPUT_DIR: Path = Path("plots/detected")  # for the figures
 
@@ -119,7 +122,7 @@ def load_judge(path, n_threads):
     return new_judge("faces_hq", {"kernel": "linear", "C": 1.0}, dataset)
 
 
-def judge_all(files, detector, settings, judgements):
+def judge_all(files, detector, settings, judgements, report):
     """Judge the files, print and draw each as it comes, and append the judgements, less their spectra."""
     options = CropOptions(settings.frames_per_video, settings.face_detector, settings.face_margin)
     draw = figure_maker(detector) if settings.plot else None
@@ -133,6 +136,8 @@ def judge_all(files, detector, settings, judgements):
             tqdm.write(terminal_line(judgement, detector), sys.stderr if judgement.error else sys.stdout)
             if draw and not judgement.error:
                 draw(judgement, figure_path(judgement.name, settings))
+            if report:
+                report.add(judgement)
             judgements.append(judgement._replace(spectrum=None))
 
 
@@ -234,8 +239,8 @@ def moment_record(moment):
     return {"time": str(moment)} | moment._asdict()
 
 
-def write_judgements(judgements, judge, detector, judge_path, settings):
-    """Write the tables that are asked for."""
+def write_judgements(judgements, judge, detector, judge_path, settings, report):
+    """Write the tables and the page that are asked for."""
     judge_name = f"{display_path(judge_path) if judge_path else 'built-in sample'}, made {judge.made}"
     rows = records(judgements, judge_name, settings)
     if settings.csv:
@@ -243,6 +248,8 @@ def write_judgements(judgements, judge, detector, judge_path, settings):
         write_text(settings.csv, csv_text(COLUMNS, lines))
     if settings.json:
         write_text(settings.json, json_text(rows, folder_summaries(judgements), judge, detector, judge_name, settings))
+    if report:
+        write_text(settings.report, report.page(judge, judge_name, settings_record(settings)))
 
 
 def print_summary(judgements, settings):
@@ -267,7 +274,8 @@ def main():
         raise UsageError("PATHS: name an image, a video or a folder; or ask with --describe what the judge is")
     files = list_files(settings.paths)
     judge_path = find_judge(settings.judge, settings.experiment)
-    outputs = [(path, mark) for path, mark in ((settings.csv, CSV_MARK), (settings.json, JSON_MARK)) if path]
+    marks = ((settings.csv, CSV_MARK), (settings.json, JSON_MARK), (settings.report, REPORT_MARK))
+    outputs = [(path, mark) for path, mark in marks if path]
     if settings.plot:
         outputs += [(figure_path(file.path, settings), FIGURE_MARK) for file in files]
     check_outputs(outputs, [*map(Path, settings.paths), *([judge_path] if judge_path else [])])
@@ -280,17 +288,17 @@ def main():
     print(training_text(detector), limits_text(detector), sep="\n")
     if settings.describe:
         print(card(detector))
-    judgements = []
+    judgements, report = [], Report(detector, len(files)) if settings.report else None
     try:
-        judge_all(files, detector, settings, judgements)
+        judge_all(files, detector, settings, judgements, report)
     except KeyboardInterrupt:
         with held_back():
-            write_judgements(judgements, judge, detector, judge_path, settings)
+            write_judgements(judgements, judge, detector, judge_path, settings, report)
         n_judged = len({judgement.path for judgement in judgements})
-        written = " and ".join(display_path(path) for path in (settings.csv, settings.json) if path)
+        written = " and ".join(display_path(path) for path, _ in marks if path)
         kept = f", which {written} {'hold' if ' and ' in written else 'holds'}" if written else ""
         raise KeyboardInterrupt(f"{n_judged} of {len(files)} files judged{kept}") from None
-    write_judgements(judgements, judge, detector, judge_path, settings)
+    write_judgements(judgements, judge, detector, judge_path, settings, report)
     if settings.plot:
         print(f"figures: {display_path(settings.output_dir)}")
     print_summary(judgements, settings)

@@ -20,6 +20,7 @@ _MANY_BLOCKS = 100  # are left out one at a time, where units are more than twic
 _LEAST_SPLITS = 5  # whose spread says anything
 _MOST_SHARED = 0.5  # of the rows of two tests: the spread of nearly the same tests says nothing, either
 _MOST_WEIGHTS = 2**18  # held at a time
+_MOST_EXPONENT = 300  # of an interval's factor: nearly the largest number
 _SMOOTH = ("roc_auc", "average_precision")  # which the jackknife suits best
 
 
@@ -244,7 +245,8 @@ def _limits(metric, mean, variance, quantile, n):
         return _UNDEFINED
     reach = quantile * np.sqrt(variance)
     if metric == "cllr":
-        return mean / np.exp(reach / mean), mean * np.exp(reach / mean)
+        factor = np.exp(min(reach / mean, _MOST_EXPONENT)) if mean > 0 else np.nan
+        return mean / factor, mean * factor
     if reach < 1e-9 or not 0 < mean < 1:
         return wilson_interval(min(max(mean, 0.0), 1.0), n, quantile)
     ends = logit(mean) + np.array([-1, 1]) * reach / (mean * (1 - mean))

@@ -55,6 +55,12 @@ def limits_text(detector: FakeDetector) -> str:
 
 def card(detector: FakeDetector) -> str:
     """Return what the answers of a detector were worth on held-out images, by source and by kind of file."""
+    caption, headings, lines = held_out_table(detector)
+    return f"{caption}\n\n{markdown_table(headings, lines)}\n\n{cost_text(detector)}\n{NOT_FOR}"
+
+
+def held_out_table(detector: FakeDetector) -> tuple[str, list[str], list[list[str]]]:
+    """Return what was held out, and how many answers were right, wrong and none: caption, headings and lines."""
     dataset = detector.dataset
     answers, labels = np.array(detector.held_out_answers()), dataset.labels
     left_out = ", ".join(map(printable, detector.sources_left_out))
@@ -65,12 +71,13 @@ def card(detector: FakeDetector) -> str:
         for name, chosen in _parts(dataset)
         for counts in [count_answers(answers[chosen], labels[chosen])]
     ]
-    cost = log_likelihood_ratio_cost(detector.held_out_scores, labels)
-    return (
-        f"held out: {how}\n\n"
-        f"{markdown_table(['held out', *Counts._fields, 'right of the answers'], lines)}\n\n"
-        f"Cllr: {cost:.2f} (0: scores certain and right; 1: worth as much as a coin)\n{NOT_FOR}"
-    )
+    return f"held out: {how}", ["held out", *Counts._fields, "right of the answers"], lines
+
+
+def cost_text(detector: FakeDetector) -> str:
+    """Return what the held-out scores cost, and what that means."""
+    cost = log_likelihood_ratio_cost(detector.held_out_scores, detector.dataset.labels)
+    return f"Cllr: {cost:.2f} (0: scores certain and right; 1: worth as much as a coin)"
 
 
 def _most_beyond(detector, label, beyond):

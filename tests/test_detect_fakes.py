@@ -1,6 +1,7 @@
 """The script as a user runs it: verdicts, warnings, what it writes, what it cannot judge."""
 
 import csv
+import html
 import json
 import os
 import signal
@@ -367,6 +368,24 @@ def test_csv_json_and_the_terminal_say_the_same(detect, trained, tmp_path):
         assert f"{row['verdict']}  {said}  {row['path']}  [{line['warnings']}]  remarks: no camera tags\n" in done.out
     assert len(written["files"][-1]["warnings"]) >= 2
     assert done.out.endswith("\n12 fake, 0 real, 1 unsure, 1 not judged\n")
+
+
+def test_the_page_says_what_the_csv_says_and_replaces_an_earlier_one_alone(detect, trained, tmp_path):
+    page = tmp_path / "new/<page>.html"
+    words = (trained / "images/real", tmp_path / "nowhere.png", "--report", page, "--csv", tmp_path / "x.csv")
+    for _ in range(2):
+        detect(*words, status=1)
+        text = html.unescape(page.read_text(encoding="utf-8"))
+        for path, row in read_csv(tmp_path / "x.csv").items():
+            said = f"not judged: {row['error']}" if row["error"] else f"{row['verdict']}</span>, score "
+            of_file = text[text.index(f"<dd>{path}</dd>") - 9000 : text.index(f"<dd>{path}</dd>")]
+            assert said in of_file[of_file.rindex("<h3>") :]
+            assert all(f"<li>{warning}</li>" in of_file for warning in filter(None, row["warnings"].split("; ")))
+    page.write_text("<!DOCTYPE html>\n<html><title>mine</title></html>\n")
+    assert f"{page}: is there, and no earlier output of this kind" in detect(*words, status=2).err
+    assert (
+        "named twice" in detect(trained / "images", "--report", tmp_path / "y", "--csv", tmp_path / "y", status=2).err
+    )
 
 
 def test_one_thread_and_many_give_the_same_and_each_file_once(detect, trained, tmp_path):

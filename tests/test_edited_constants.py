@@ -77,7 +77,7 @@ EDITS = {  # script: {constant: (its new text, *what follows the flag)}
         "JUDGE": ('"plots"', "plots"), "EXPERIMENT": ('"celeba"', "celeba"), "SEED": ("3", 3), "PLOT": ("True",),
         "STABILITY": ("True",), "FALSE_ALARM_RATE": ("0.2", 0.2), "DESCRIBE": ("True",),
         "JSON": ('"written/a"', "written/a"), "CSV": ('Path("written/b")', "written/b"),
-        "OUTPUT_DIR": ('Path("written")', "written"),
+        "REPORT": ('Path("written/c")', "written/c"), "OUTPUT_DIR": ('Path("written")', "written"),
     },
     "compare_features": {
         "DATA_DIR": ('Path("mine")', "mine"), "REAL_SOURCES": ('("photos",)', "photos"),
@@ -154,6 +154,8 @@ def written(folder):
         elif path.endswith("_judge.safetensors"):
             judge = read_judge(folder / path)
             found[path] = judge.experiment, judge.classifier, judge.dataset.spectra.tolist()
+        elif content.startswith(b"<!DOCTYPE html>"):
+            found[path] = re.sub(rb"\d{4}-\d\d-\d\d \d\d:\d\d UTC", b"", content)
     shutil.rmtree(folder)
     return found
 

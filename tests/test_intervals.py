@@ -160,6 +160,17 @@ def test_without_an_error_in_groups_the_interval_is_wilsons_of_as_many_trials():
     assert expected[0] == pytest.approx(0.71, abs=0.005)
 
 
+@pytest.mark.parametrize("gap", [3.0, 1e3, 1e9])
+def test_classes_far_apart_have_intervals_without_a_warning(gap):
+    labels = np.arange(60) % 2
+    prediction = make_prediction(labels, gap * (labels - 0.5) + np.random.default_rng(0).normal(size=60))
+    for groups in (None, np.arange(60) // 5):
+        with np.errstate(all="raise", under="ignore"):
+            limits = intervals([prediction], groups)
+        assert np.isfinite(limits["roc_auc"]).all()
+        assert np.isnan(limits["cllr"]).all() or limits["cllr"][0] <= limits["cllr"][1] < np.inf
+
+
 def test_one_group_has_no_interval():
     prediction = make_prediction([0, 0, 1, 1], [-1, 1, 1, 1])
     assert np.isnan(list(intervals([prediction], np.array(list("aaaa"))).values())).all()
