@@ -35,6 +35,7 @@ from deepfake_spectra.dataset import (
 )  # fmt: skip
 from deepfake_spectra.image_files import read_gray
 from deepfake_spectra.image_spectra import load_spectra
+from deepfake_spectra.metrics import METRICS
 from deepfake_spectra.opencv import cv2
 from deepfake_spectra.results import ROW_KEYS
 from deepfake_spectra.sample.build import photograph_of
@@ -278,7 +279,7 @@ def test_rows_are_those_of_the_table_of_two_controls_and_of_three_centres(first_
     for convention in CONVENTIONS:
         expected |= {("centre", convention, 48, 12, *column) for column in columns}
         expected |= {("centre", convention, 48, 48, "k_means", "all_rows")}
-    assert measured == expected and len(rows) == 7 * len(expected) and {len(row["n_test"]) for row in rows} == {2}
+    assert measured == expected and len(rows) == len(METRICS) * len(expected) and {len(row["n_test"]) for row in rows} == {2}
     with (first_run[0] / "celeba_accuracy.csv").open(newline="", encoding="utf-8") as file:
         lines = [(line["condition"], line["metric"], line["mean"]) for line in csv.DictReader(file)]
     assert lines == [
