@@ -279,7 +279,8 @@ def test_rows_are_those_of_the_table_of_two_controls_and_of_three_centres(first_
     for convention in CONVENTIONS:
         expected |= {("centre", convention, 48, 12, *column) for column in columns}
         expected |= {("centre", convention, 48, 48, "k_means", "all_rows")}
-    assert measured == expected and len(rows) == len(METRICS) * len(expected) and {len(row["n_test"]) for row in rows} == {2}
+    assert measured == expected and len(rows) == len(METRICS) * len(expected)
+    assert {len(row["n_test"]) for row in rows} == {2}
     with (first_run[0] / "celeba_accuracy.csv").open(newline="", encoding="utf-8") as file:
         lines = [(line["condition"], line["metric"], line["mean"]) for line in csv.DictReader(file)]
     assert lines == [
