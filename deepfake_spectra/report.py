@@ -90,7 +90,7 @@ class Report:
 
     def __init__(self, detector: FakeDetector, n_files: int):
         self._detector, self._n_files = detector, n_files
-        self._n_of, self._lines, self._entries = Counter(), [], []
+        self._n_of, self._lines, self._entries, self._paths = Counter(), [], [], set()
         spectra, labels = detector.dataset.spectra, detector.dataset.labels
         bands = {label: np.quantile(spectra[labels == label], (0.05, 0.5, 0.95), axis=0) for label in (REAL, FAKE)}
         self._middle = np.mean([median for _, median, _ in bands.values()], axis=0)
@@ -102,6 +102,7 @@ class Report:
         number = len(self._entries) + 1
         verdict = judgement.verdict or "not judged"
         self._n_of[verdict] += 1
+        self._paths.add(judgement.path)  # an image may have several faces
         score = "" if judgement.error else self._detector.score_text(judgement.score)
         link = f'<a href="#file-{number}">{_name(judgement.name)}</a>'
         self._lines.append(_row([str(number), _said(verdict), escape(score), link]))
@@ -121,11 +122,11 @@ class Report:
         used : dict
             The settings, from `settings.settings_record`.
         """
-        n = len(self._entries)
+        n = len(self._paths)
         title = f"What the Fourier spectrum says of {n} file{'s' * (n != 1)}"
         counts = [[_said(verdict), str(self._n_of[verdict])] for verdict in ("fake", "real", UNSURE, "not judged")]
         stopped = f"<p>The run was stopped when {n} of {self._n_files} files were judged.</p>\n" * (n < self._n_files)
-        index = _table("All files", ["No.", "Verdict", "Score", "File"], self._lines) if n > 1 else ""
+        index = _table("All files", ["No.", "Verdict", "Score", "File"], self._lines) if len(self._lines) > 1 else ""
         return (
             f"{HEAD}<title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n"
             f"{stopped}{_table('', ['Verdict', 'Files'], map(_row, counts))}"
@@ -142,7 +143,7 @@ class Report:
             frames = f"; {judgement.n_faces} of {judgement.n_frames} frames with a face, "
             frames += f"{100 * judgement.share_fake:.0f} % of the crops fake"
         sides = ("For an answer", _for(judgement, detector)), ("Against", _against(judgement, detector))
-        if remarks := getattr(judgement, "remarks", ()):  # what the file says of itself
+        if remarks := judgement.remarks:  # what the file says of itself
             sides += (("Remarks, on which no verdict rests", remarks),)
         weighed = "".join(f"<div>\n<h4>{name}</h4>\n{_list(said)}</div>\n" for name, said in sides)
         dot = f'<circle cx="{WIDTH * judgement.score:.0f}" cy="20" r="11"/>'

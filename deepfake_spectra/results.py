@@ -294,8 +294,8 @@ def interval_text(row: dict) -> str:
     """Return the interval of a row as "89–94" in per cent; "99.6–100" where whole numbers would say that it is none."""
 
     def end_text(share):
-        rounded = f"{100 * share:.0f}"
-        return f"{100 * share:.1f}" if rounded in ("0", "100") and rounded != f"{100 * share:g}" else rounded
+        rounded, finer = f"{100 * share:.0f}", f"{100 * share:.1f}"
+        return finer if rounded in ("0", "100") and finer not in ("0.0", "100.0") else rounded
 
     return f"{end_text(row['low'])}–{end_text(row['high'])}"
 

@@ -233,3 +233,10 @@ def test_facts_are_the_files_and_what_cannot_be_read_has_none(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for name in ("nowhere", "pipe", "."):
         assert file_facts(tmp_path / name, "image") == {}
+
+
+def test_several_faces_of_an_image_are_one_file(detector, page_of):
+    page = page_of(*(said(detector, "group.png", face=face) for face in (1, 2)), n_files=1)
+    texts = " ".join(text for _, text in page.texts)
+    assert "says of 1 file " in texts and "was stopped" not in texts
+    assert "group.png#1" in texts and "group.png#2" in texts

@@ -394,6 +394,6 @@ def test_a_repository_whose_name_is_no_unicode_has_its_commit(repository, write,
 
 
 def test_an_interval_near_the_end_keeps_a_decimal_and_one_at_the_end_does_not():
-    ends = [(0.8912, 0.9361), (0.9961, 1.0), (0.0, 0.0031), (0.4449, 0.9949)]
+    ends = [(0.8912, 0.9361), (0.9961, 1.0), (0.0, 0.0031), (0.4449, 0.9949), (0.0001, 0.9999)]
     texts = [interval_text({"low": low, "high": high}) for low, high in ends]
-    assert texts == ["89–94", "99.6–100", "0–0.3", "44–99"]
+    assert texts == ["89–94", "99.6–100", "0–0.3", "44–99", "0–100"]
