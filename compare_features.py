@@ -2,9 +2,11 @@
 
 Rings of 8, sectors, the noise residual and the cross-difference, alone and beside the radial spectrum, and tuned
 classifiers beside the paper's: what does each add, and does it hold on sources that were not trained on? Features,
-measure and test were laid down in docs/features.md before the first run, whose results stand there, too.
+measure and test were laid down in docs/features.md before the first run, whose results stand there, too: at JPEG 75
+the radial spectrum scores 92.6 % (20 splits, 120 images a test), sectors 3.6 points more (1.7 to 5.4), and nothing else
+significantly more.
 
-    python compare_features.py --data-dir data/faces_hq_900         # 600 images, the paper's sources; 10 minutes
+    python compare_features.py --data-dir data/faces_hq_900         # 600 images, the paper's sources; 8 minutes
     python compare_features.py --data-dir DIR --real-sources A --fake-sources B --both-altered ""    # as they are
 
 Without data it runs on the built-in sample. Writes plots/features_differences (.png and .pdf), features_accuracy.md,
@@ -157,8 +159,9 @@ def difference_rows(rows, sizes_of_splits):
     for key, (mean, low, high, p), p_holm in zip(compared, found, corrected):
         keys = {name: scores[key][name] for name in ("condition", "classifier", "protocol", "n_samples")}
         keys |= {"table": "difference", "low": None, "high": None}
+        limits = {"low": low, "high": high} if np.isfinite(low) else {}
         differences += [
-            keys | {"metric": "balanced_accuracy_gained", "mean": float(mean), "low": float(low), "high": float(high)},
+            keys | {"metric": "balanced_accuracy_gained", "mean": mean} | limits,
             keys | {"metric": "p_value", "mean": float(p)},
             keys | {"metric": "p_holm", "mean": float(p_holm)},
         ]
@@ -169,6 +172,12 @@ def contender_title(name):
     """Return what tables and the figure call a contender: the feature, and the classifier where it is not the usual."""
     feature, classifier = name.rsplit(", ", 1)
     return feature if classifier == REFERENCE[1] else f"{feature}, {NAMES[classifier]}"
+
+
+def gained_text(row):
+    """Return points gained with their interval, if there is one."""
+    text = f"{100 * row['mean']:+.1f}"
+    return text if row["low"] is None else f"{text} ({100 * row['low']:+.1f} to {100 * row['high']:+.1f})"
 
 
 def make_tables(rows, n_values):
@@ -190,7 +199,7 @@ def make_tables(rows, n_values):
             [
                 (
                     NAMES.get(row["condition"], row["condition"]), contender_title(row["classifier"]),
-                    f"{100 * row['mean']:+.1f} ({100 * row['low']:+.1f} to {100 * row['high']:+.1f})",
+                    gained_text(row),
                     f"{p['mean']:.3f}", f"{holms['mean']:.3f}",
                 )
                 for row, p, holms in zip(gained, p_values, p_holm)
@@ -235,7 +244,8 @@ def main():
     rows, remarks, sizes_of_splits, datasets = [], [], {}, []
     for steps in settings.both_altered:
         dataset = load_spectra(images, Feature(alteration=steps), settings.n_samples, **reading)
-        [n_samples], remarks = sizes_that_fit(dataset.counts(), [settings.n_samples])
+        [n_samples], sentences = sizes_that_fit(dataset.counts(), [settings.n_samples])
+        remarks += [sentence for sentence in sentences if sentence not in remarks]
         others = load_features(
             images.path, dataset.paths, steps, images.cache_dir / "other_features", settings.n_threads
         )
@@ -253,8 +263,8 @@ def main():
         datasets.append(dataset)
     rows += difference_rows(rows, sizes_of_splits)
 
-    dataset, *others = datasets
-    dataset.skipped += [found for other in others for found in other.skipped if found not in dataset.skipped]
+    dataset, *later = datasets
+    dataset.skipped += [found for other in later for found in other.skipped if found not in dataset.skipped]
     title = f"Other features, {len(dataset)} images{dataset.origin.said}"
     n_values = ", ".join(f"{name} {spectra.shape[1]}" for name, spectra in columns.items())
     captioned = enumerate(make_tables(rows, n_values), 1)

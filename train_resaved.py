@@ -123,6 +123,11 @@ class Said(NamedTuple):
         """Of how many independent images, or photographs, they are."""
         return len(np.unique(self.groups))
 
+    @property
+    def n_answered_groups(self):
+        """Of how many independent images those are that were answered."""
+        return len(np.unique(self.groups[self.answers != UNSURE]))
+
     def counts(self):
         """Return how many answers were right, wrong and none."""
         return count_answers(self.answers, self.labels)
@@ -153,11 +158,11 @@ def stable(said):
 def answer_rows(said, condition, sources):
     """Return tidy rows of how many images were answered, rightly and wrongly, and what the scores were worth."""
     counts, n_images = said.counts(), len(said.labels)
-    values = {  # metric: value, of how many images it is a share
-        "answered": (counts.share_answered, n_images),
-        "right": (counts.right / n_images, n_images),
-        "wrong": (counts.wrong / n_images, n_images),
-        "right_of_answers": (counts.share_right, counts.n_answers),
+    values = {  # metric: value, of how many independent images it is a share
+        "answered": (counts.share_answered, said.n_groups),
+        "right": (counts.right / n_images, said.n_groups),
+        "wrong": (counts.wrong / n_images, said.n_groups),
+        "right_of_answers": (counts.share_right, said.n_answered_groups),
         "log_likelihood_ratio_cost": (log_likelihood_ratio_cost(said.scores, said.labels), 0),
     }
     keys = {"table": "answers", "protocol": "held_out", "classifier": "svm_linear", "condition": condition}
@@ -165,7 +170,7 @@ def answer_rows(said, condition, sources):
     keys |= {"n_test_fake": [int(np.count_nonzero(said.labels == FAKE))]}
     rows = []
     for metric, (value, n) in values.items():
-        low, high = wilson_interval(value, min(n, said.n_groups)) if n else (None, None)
+        low, high = wilson_interval(value, n) if n else (None, None)
         mean = float(value) if np.isfinite(value) else None
         rows.append(keys | {"metric": metric, "mean": mean, "low": low, "high": high})
     if len(sources) == 1:  # the others repeat what was said of these
@@ -192,7 +197,7 @@ def answers_table(said_of):
 def right_text(said):
     """Return which share of the answers was right, with its interval."""
     counts = said.counts()
-    return share_text(counts.right, counts.n_answers, said.n_groups)
+    return share_text(counts.right, counts.n_answers, said.n_answered_groups)
 
 
 def together(said_of):
@@ -211,7 +216,7 @@ def use(said_of, labels_of_sources):
         ]
     said = Said.joined([said for state, said in together(said_of).items() if state != STABLE])
     counts = said.counts()
-    is_shown = counts.n_answers and wilson_interval(counts.share_right, min(counts.n_answers, said.n_groups))[0] >= GOAL
+    is_shown = counts.n_answers and wilson_interval(counts.share_right, said.n_answered_groups)[0] >= GOAL
     return [
         f"of all sources and states {100 * counts.share_answered:.1f} % were answered; right, of the answers: "
         f"{right_text(said)}; "

@@ -1,7 +1,7 @@
 """Real, fake or unsure: which scores are answers, by what was held out from training, and what such answers are worth.
 
     limits = answer_limits(scores, labels, sources)
-    limits.answer(0.93)                                 # "fake", if fewer held-out reals than that score so high
+    limits.answer(0.93)                                 # "fake", if at most 5 % of the reals of any source score higher
     count_answers([limits.answer(score) for score in scores], labels)
 
 A score is the probability of fake. What is said of it is right, wrong or unsure; whoever says "unsure" of everything is
@@ -74,13 +74,13 @@ def answer_limits(
         Share of the reals of any source that may be called fake; MISS_RATE is the share of fakes called real.
     """
     allowed = {REAL: false_alarm_rate, FAKE: MISS_RATE}
-    reached = {}  # by the score that only so many of a source go beyond, of the source where that is farthest
+    limit_of = {}  # {class: score beyond which no source of it has more than its allowed share}
     for label, sign in ((REAL, -1), (FAKE, 1)):
         names = np.unique(sources[labels == label])
         ordered = (np.sort(sign * scores[(labels == label) & (sources == name)]) for name in names)
         beyond = [own[int(allowed[label] * len(own) + 1e-9)] for own in ordered]
-        reached[label] = float(sign * min(beyond)) if len(names) > 1 else 1.0 - label
-    return Limits(real_below=reached[FAKE], fake_above=reached[REAL])
+        limit_of[label] = float(sign * min(beyond)) if len(names) > 1 else 1.0 - label
+    return Limits(real_below=limit_of[FAKE], fake_above=limit_of[REAL])
 
 
 def count_answers(answers: Sequence[str], labels: np.ndarray) -> Counts:
@@ -93,7 +93,7 @@ def count_answers(answers: Sequence[str], labels: np.ndarray) -> Counts:
 def log_likelihood_ratio_cost(scores: np.ndarray, labels: np.ndarray) -> float:
     """Return Cllr, in bits: 0 where every score is certain and right, 1 where scores say no more than one half.
 
-    Above 1, scores mislead. Both classes weigh a half; NaN where one is missing. Brümmer, du Preez,
+    Above 1, scores mislead. Both classes weigh a half; NaN where one is missing. Bruemmer, du Preez,
     "Application-independent evaluation of speaker detection" (2006).
 
     Parameters

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from deepfake_spectra.answers import Counts, count_answers, log_likelihood_ratio_cost, share_text
+from deepfake_spectra.answers import UNSURE, Counts, count_answers, log_likelihood_ratio_cost, share_text
 from deepfake_spectra.dataset import BUILT_IN_SAMPLE, CLASS_NAMES, FAKE, REAL
 from deepfake_spectra.detector import MANY_SIZES, FakeDetector
 from deepfake_spectra.files import printable
@@ -63,13 +63,15 @@ def held_out_table(detector: FakeDetector) -> tuple[str, list[str], list[list[st
     """Return what was held out, and how many answers were right, wrong and none: caption, headings and lines."""
     dataset = detector.dataset
     answers, labels = np.array(detector.held_out_answers()), dataset.labels
+    answered = answers != UNSURE
     left_out = ", ".join(map(printable, detector.sources_left_out))
     of_others = "images" if len(detector.sources_left_out) < len(dataset.counts()) else ""
     how = " and ".join(filter(None, (left_out and f"each of {left_out} as a whole", of_others)))
     lines = [
-        [name, *map(str, counts), share_text(counts.right, counts.n_answers, _n_independent(dataset, chosen))]
+        [name, *map(str, counts), share_text(counts.right, counts.n_answers, n_independent)]
         for name, chosen in _parts(dataset)
         for counts in [count_answers(answers[chosen], labels[chosen])]
+        for n_independent in [_n_independent(dataset, chosen & answered)]
     ]
     return f"held out: {how}", ["held out", *Counts._fields, "right of the answers"], lines
 

@@ -51,7 +51,7 @@ def roc_metrics(is_fake: np.ndarray, scores: np.ndarray, weights: np.ndarray) ->
 
 
 def likelihood_ratio_costs(is_fake: np.ndarray, scores: np.ndarray, units: np.ndarray) -> np.ndarray:
-    """Return what each row adds to Cllr, the cost of its log-likelihood ratio in bits, (n,); NaN where it has none.
+    """Return what each row adds to Cllr, the cost of its log-likelihood ratio in bits, (n,); all NaN if it has none.
 
     Cllr is half the sum of the mean cost of the reals and that of the fakes (Bruemmer, du Preez, "Application-
     independent evaluation of speaker detection", 2006): 0 for certainty that is right, 1 for a score that tells
@@ -68,7 +68,8 @@ def likelihood_ratio_costs(is_fake: np.ndarray, scores: np.ndarray, units: np.nd
     Returns
     -------
     ndarray of float64, (n,)
-        All NaN if less than three rows of a class are left without a row's own unit.
+        All NaN if less than three rows of a class are left without a row's own unit, or scores vary between the classes
+        and not within them.
     """
     scores = (scores - scores.mean()) / (scores.std() or 1)  # no cancellation below
     n_left, sums, squares = (
@@ -80,6 +81,8 @@ def likelihood_ratio_costs(is_fake: np.ndarray, scores: np.ndarray, units: np.nd
     means = sums / n_left
     variance = (squares - n_left * means**2).sum(axis=0) / (n_left.sum(axis=0) - 2)
     is_spread = variance > 1e-12
+    if (~is_spread & (np.abs(means[1] - means[0]) > 1e-6)).any():
+        return np.full(len(scores), np.nan)
     slope = np.divide(means[1] - means[0], variance, out=np.zeros(len(scores)), where=is_spread)
     log_ratios = slope * (scores - means.mean(axis=0))
     return np.logaddexp(0, np.where(is_fake, -log_ratios, log_ratios)) / np.log(2)

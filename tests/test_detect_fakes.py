@@ -16,7 +16,7 @@ import skimage.data
 from conftest import linux_only
 from pictures import by_opencv, by_pillow, colour_picture, picture, write_source
 from test_file_traits import MANIFEST, with_chunk
-from video_clips import ffmpeg, stairs, write_clip
+from video_clips import ffmpeg, needs_videos, stairs, write_clip
 
 from deepfake_spectra import face_crops, plots
 from deepfake_spectra.alterations import alter
@@ -776,6 +776,7 @@ def astronauts(n_small=1):
     return np.hstack([large, np.vstack([small if n_small else np.full_like(small, 90), np.full_like(small, 90)])])
 
 
+@needs_videos
 def test_each_face_of_a_group_has_a_line_of_its_own_and_a_portrait_keeps_its_name(detect, tmp_path):
     portrait, group = tmp_path / "portrait.png", tmp_path / "a group.png"
     portrait.write_bytes(by_opencv(astronauts(n_small=0)))
@@ -799,6 +800,7 @@ def test_each_face_of_a_group_has_a_line_of_its_own_and_a_portrait_keeps_its_nam
     assert cut["score"] == second["score"] and cut["box"] is None
 
 
+@needs_videos
 def test_a_face_too_small_to_be_judged_is_named_and_the_others_are_judged(detect, tmp_path, monkeypatch):
     boxes = [Face(100, 100, 60, 60, 0.9), Face(10, 10, 5, 5, 0.8)]
     monkeypatch.setattr(face_crops, "detect_faces", lambda image: boxes)

@@ -153,5 +153,10 @@ def test_a_score_that_tells_nothing_costs_one_bit_and_units_do_not_calibrate_the
     assert together["cllr"] >= 1 and together["cllr"] != alone["cllr"]
 
 
+def test_two_values_that_tell_the_classes_apart_have_no_likelihood_ratios():
+    labels = np.arange(40) % 2
+    assert np.isnan(metric_values(make_prediction(labels, labels - 0.5))["cllr"])
+
+
 def test_too_few_rows_have_no_likelihood_ratios():
     assert np.isnan(metric_values(make_prediction([REAL] * 3 + [FAKE] * 9, np.arange(12)))["cllr"])
