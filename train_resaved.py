@@ -40,8 +40,11 @@ from deepfake_spectra.splits import held_out_rows
 
 # data
 DATA_DIR: Path | None = None  # folder with one sub-folder per source; none: data/faces_hq, else the built-in sample
-REAL_SOURCES: tuple[str, ...] = ("celebA-HQ_10K", "Flickr-Faces-HQ_10K")  # folders of reals, two or more
-FAKE_SOURCES: tuple[str, ...] = ("100KFake_10K", "thispersondoesntexists_10K")  # folders of fakes, two or more
+REAL_SOURCES: tuple[str, ...] = (
+    "celebA-HQ_10K",
+    "Flickr-Faces-HQ_10K",
+)  # folders of reals, three to tell its use
+FAKE_SOURCES: tuple[str, ...] = ("100KFake_10K", "thispersondoesntexists_10K")  # folders of fakes, likewise
 MAX_UNREADABLE: float = 0.01  # share of unreadable files above which the run ends
 
 # states of the images, in words like "jpeg 75" or "resize 512x512 + jpeg 75"

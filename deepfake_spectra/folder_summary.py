@@ -1,5 +1,6 @@
 """Judgements -> how many of each folder were called real, fake and unsure, with intervals, and why unsure."""
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,7 +35,8 @@ def folder_summaries(judgements: Sequence[Judgement]) -> list[dict]:
     """
     of_folder = {}
     for judgement in judgements:
-        of_folder.setdefault(str(Path(judgement.path).parent), []).append(judgement)
+        path = Path(judgement.path)
+        of_folder.setdefault(str(path if os.path.isdir(path) else path.parent), []).append(judgement)
     summaries = [_summary(folder, own) for folder, own in of_folder.items()]
     return summaries + [_summary(ALL, judgements)] * (len(summaries) > 1)
 

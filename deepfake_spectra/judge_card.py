@@ -50,6 +50,10 @@ def limits_text(detector: FakeDetector) -> str:
             said[label] += f", where {_most_beyond(detector, label, answers == CLASS_NAMES[1 - label])} lie"
         else:
             said[label] = f"never {CLASS_NAMES[1 - label]}, since a second {name} source is needed to set a limit"
+    if high >= detector.highest_score:
+        said[REAL] = f"never fake, since no score is above {detector.highest_score:.3f}, as of held-out reals"
+    if low <= detector.lowest_score:
+        said[FAKE] = f"never real, since no score is below {detector.lowest_score:.3f}, as of held-out fakes"
     return f"answers: {said[REAL]}; {said[FAKE]}; else unsure"
 
 
