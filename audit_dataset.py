@@ -32,20 +32,13 @@ from deepfake_spectra.errors import ExperimentError
 from deepfake_spectra.file_records import read_records
 from deepfake_spectra.files import FIGURE_MARK, REPOSITORY, check_outputs, display_path, listed, printable, write_text
 from deepfake_spectra.image_files import list_images
-from deepfake_spectra.image_spectra import count_images, find_images, label_sources, load_spectra, sizes_that_fit
+from deepfake_spectra.image_folders import count_images, find_images, label_sources, sizes_that_fit
+from deepfake_spectra.image_spectra import load_spectra
 from deepfake_spectra.near_duplicates import near_groups, near_pairs
 from deepfake_spectra.packages import versions
-from deepfake_spectra.results import (
-    PACKAGES,
-    ROW_KEYS,
-    commit,
-    json_text,
-    markdown_table,
-    metric_said,
-    result_table,
-    rows_of,
-)
+from deepfake_spectra.results import PACKAGES, ROW_KEYS, commit, json_text
 from deepfake_spectra.splits import random_splits
+from deepfake_spectra.tables import markdown_table, metric_said, result_table, rows_of
 from deepfake_spectra.trait_table import HEADER_TRAITS, most_frequent, summarised, trait_array
 
 # data

@@ -35,7 +35,7 @@ from deepfake_spectra.measurement import measure_spectrum
 from deepfake_spectra.opencv import cv2
 from deepfake_spectra.packages import joblib, versions
 from deepfake_spectra.parallel import in_threads
-from deepfake_spectra.results import markdown_table
+from deepfake_spectra.tables import markdown_table
 
 # data
 IMAGES_DIR: Path | None = None  # folder of images, searched recursively; none: JPEGs made for the purpose

@@ -25,18 +25,13 @@ from deepfake_spectra.alterations import parse_steps
 from deepfake_spectra.classification import score_classifiers
 from deepfake_spectra.dataset import FAKE, REAL, Feature
 from deepfake_spectra.errors import ExperimentError, UsageError
-from deepfake_spectra.image_spectra import (
-    count_images,
-    find_images,
-    label_sources,
-    load_spectra,
-    say_sizes,
-    sizes_that_fit,
-)
+from deepfake_spectra.image_folders import count_images, find_images, label_sources, say_sizes, sizes_that_fit
+from deepfake_spectra.image_spectra import load_spectra
 from deepfake_spectra.intervals import paired_difference
 from deepfake_spectra.other_features import load_features, rings_together
-from deepfake_spectra.results import check_results, markdown_table, result_table, rows_of, write_results
+from deepfake_spectra.results import check_results, write_results
 from deepfake_spectra.splits import random_splits, source_splits
+from deepfake_spectra.tables import markdown_table, result_table, rows_of
 
 # data
 DATA_DIR: Path | None = None  # folder with one sub-folder per source; none: data/faces_hq, else the built-in sample

@@ -16,7 +16,8 @@ from pathlib import Path
 from deepfake_spectra.claims import CLAIMS, COMMANDS, SOURCES
 from deepfake_spectra.errors import ExperimentError
 from deepfake_spectra.files import FIGURE_MARK, QUOTED_RESULTS, REPOSITORY, check_outputs, display_path, write_text
-from deepfake_spectra.results import interval_text, read_rows
+from deepfake_spectra.results import read_rows
+from deepfake_spectra.tables import interval_text
 
 RESULTS_DIR: Path = Path("plots/reference")  # of the results files; plots: those of your own runs
 OUTPUT_DIR: Path = Path("plots")  # for claims.md, .png and .pdf

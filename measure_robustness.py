@@ -33,25 +33,9 @@ from deepfake_spectra.alterations import parse_steps
 from deepfake_spectra.classification import LOGISTIC_TOLERANCE, predict_splits, score_baselines
 from deepfake_spectra.dataset import FAKE, REAL, Feature, Precision
 from deepfake_spectra.errors import UsageError
-from deepfake_spectra.image_spectra import (
-    count_images,
-    find_images,
-    label_sources,
-    load_altered,
-    load_spectra,
-    say_sizes,
-    sizes_that_fit,
-)
-from deepfake_spectra.results import (
-    check_results,
-    headers_warning,
-    heading,
-    markdown_table,
-    metric_said,
-    result_table,
-    rows_of,
-    write_results,
-)
+from deepfake_spectra.image_folders import count_images, find_images, label_sources, say_sizes, sizes_that_fit
+from deepfake_spectra.image_spectra import load_altered, load_spectra
+from deepfake_spectra.results import check_results, write_results
 from deepfake_spectra.robustness import (
     AS_THEY_ARE,
     expand,
@@ -62,16 +46,9 @@ from deepfake_spectra.robustness import (
     trial_rows,
 )
 from deepfake_spectra.splits import random_splits, source_splits
-from deepfake_spectra.video_frames import (
-    by_class,
-    count_frames,
-    find_frames,
-    frame_splits,
-    independent_people,
-    load_frames,
-    protocol_sides,
-    video_splits,
-)
+from deepfake_spectra.tables import headers_warning, heading, markdown_table, metric_said, result_table, rows_of
+from deepfake_spectra.video_frames import count_frames, find_frames, load_frames
+from deepfake_spectra.video_protocols import by_class, frame_splits, independent_people, protocol_sides, video_splits
 from radial_spectrum import Convention
 
 # data

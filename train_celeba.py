@@ -40,26 +40,12 @@ from deepfake_spectra.classification import (
 from deepfake_spectra.controls import LEAST_LEFT, checked_altered, half_altered
 from deepfake_spectra.dataset import BUILT_IN_SAMPLE, FAKE, ORIGINS, REAL, Feature, Precision
 from deepfake_spectra.detector_file import save_run
-from deepfake_spectra.image_spectra import (
-    count_images,
-    find_images,
-    label_sources,
-    load_spectra,
-    mean_log_power_plane,
-    say_sizes,
-    sizes_that_fit,
-)
+from deepfake_spectra.image_folders import count_images, find_images, label_sources, say_sizes, sizes_that_fit
+from deepfake_spectra.image_spectra import load_spectra, mean_log_power_plane
 from deepfake_spectra.published_features import published_dataset
-from deepfake_spectra.results import (
-    check_results,
-    headers_warning,
-    metric_said,
-    result_table,
-    rows_of,
-    sample_size_table,
-    write_results,
-)
+from deepfake_spectra.results import check_results, write_results
 from deepfake_spectra.splits import pool_remark, pool_size, random_splits
+from deepfake_spectra.tables import headers_warning, metric_said, result_table, rows_of, sample_size_table
 from radial_spectrum import Convention
 
 # data

@@ -36,9 +36,9 @@ from deepfake_spectra.classification import (
 from deepfake_spectra.dataset import PUBLISHED_FEATURES, Crop, Feature, Precision
 from deepfake_spectra.detector_file import save_run
 from deepfake_spectra.errors import UsageError
-from deepfake_spectra.image_spectra import say_sizes, sizes_that_fit
-from deepfake_spectra.results import (
-    check_results,
+from deepfake_spectra.image_folders import say_sizes, sizes_that_fit
+from deepfake_spectra.results import check_results, write_results
+from deepfake_spectra.tables import (
     headers_warning,
     heading,
     leading_metric,
@@ -46,20 +46,15 @@ from deepfake_spectra.results import (
     result_table,
     rows_of,
     sample_size_table,
-    write_results,
 )
-from deepfake_spectra.video_frames import (
+from deepfake_spectra.video_frames import ROWS_PER_BLOCK, count_frames, find_frames, load_frames, published_frames
+from deepfake_spectra.video_protocols import (
     ROWS_APART,
-    ROWS_PER_BLOCK,
     by_class,
-    count_frames,
-    find_frames,
     first_identities,
     frame_splits,
     independent_people,
-    load_frames,
     protocol_sides,
-    published_frames,
     size_matched_sides,
     transfer_splits,
     video_splits,

@@ -32,11 +32,13 @@ from deepfake_spectra.detector import FakeDetector
 from deepfake_spectra.detector_file import save_run
 from deepfake_spectra.errors import UsageError
 from deepfake_spectra.files import printable
-from deepfake_spectra.image_spectra import find_images, label_sources, load_spectra
+from deepfake_spectra.image_folders import find_images, label_sources
+from deepfake_spectra.image_spectra import load_spectra
 from deepfake_spectra.intervals import wilson_interval
 from deepfake_spectra.metrics import Prediction
-from deepfake_spectra.results import check_results, markdown_table, write_results
+from deepfake_spectra.results import check_results, write_results
 from deepfake_spectra.splits import held_out_rows
+from deepfake_spectra.tables import markdown_table
 
 # data
 DATA_DIR: Path | None = None  # folder with one sub-folder per source; none: data/faces_hq, else the built-in sample

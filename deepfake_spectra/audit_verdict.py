@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from deepfake_spectra.results import HEADERS_TOO_GOOD, percent_text, rows_of
+from deepfake_spectra.tables import HEADERS_TOO_GOOD, percent_text, rows_of
 from deepfake_spectra.trait_table import CONTENT_TRAITS
 
 FEW = 0.01  # of the files: what is worth a word

@@ -96,14 +96,14 @@ def result_rows(
             keys
             | {
                 "metric": metric,
-                "mean": _number(scores.mean()),
-                "std": _number(scores.std(ddof=1)) if len(scores) > 1 else None,
-                "low": _number(limits[metric][0]),
-                "high": _number(limits[metric][1]),
+                "mean": number_or_none(scores.mean()),
+                "std": number_or_none(scores.std(ddof=1)) if len(scores) > 1 else None,
+                "low": number_or_none(limits[metric][0]),
+                "high": number_or_none(limits[metric][1]),
                 "n_test": n_test,
                 "n_test_fake": n_fake,
                 "n_test_groups": n_groups,
-                "scores": [_number(score) for score in scores],
+                "scores": [number_or_none(score) for score in scores],
             }
         )
     return rows
@@ -284,6 +284,6 @@ def standardised_weights(dataset: SpectrumDataset, classifier: object) -> np.nda
     return weights * dataset.spectra.std(axis=0)
 
 
-def _number(value):
+def number_or_none(value: float) -> float | None:
     """Return a float for JSON, None where it is undefined."""
     return float(value) if np.isfinite(value) else None

@@ -10,7 +10,7 @@ from deepfake_spectra.dataset import CLASS_NAMES
 from deepfake_spectra.files import printable
 from deepfake_spectra.intervals import wilson_interval
 from deepfake_spectra.judgement import Judgement
-from deepfake_spectra.results import markdown_table
+from deepfake_spectra.tables import markdown_table
 
 VERDICTS = (*CLASS_NAMES, UNSURE)
 ALL = "all folders"

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
-from itertools import islice, permutations
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -20,57 +20,16 @@ from tqdm import tqdm
 
 from deepfake_spectra.alterations import alter, parse_steps
 from deepfake_spectra.dataset import FAKE, IMAGE_HEADER, REAL, Feature, ImageFolder, SpectrumDataset
-from deepfake_spectra.errors import ExperimentError, UnreadableImage, UsageError
-from deepfake_spectra.files import REPOSITORY, display_path, listed, printable
-from deepfake_spectra.image_files import REMARKS, list_images, read_gray
+from deepfake_spectra.errors import ExperimentError, UnreadableImage
+from deepfake_spectra.files import display_path, listed, printable
+from deepfake_spectra.image_files import REMARKS, read_gray
+from deepfake_spectra.image_folders import draw_files
 from deepfake_spectra.measurement import measure_features, measure_file
 from deepfake_spectra.parallel import in_threads
-from deepfake_spectra.sample.build import sample_images
 from deepfake_spectra.spectrum_cache import SpectrumCache, file_key
 from radial_spectrum import log_power_plane, normalise_by_first, resample_spectrum
 
 FILES_AT_ONCE = 100  # whose spectra, in several states, are written together: a kill costs no more
-
-
-def label_sources(real_sources: Sequence[str], fake_sources: Sequence[str]) -> dict[str, int]:
-    """Return {source: REAL or FAKE}, or raise UsageError where the names cannot make two classes."""
-    for setting, sources in (("REAL_SOURCES", real_sources), ("FAKE_SOURCES", fake_sources)):
-        if not sources:
-            raise UsageError(f"{setting} is empty: need at least one folder of each class")
-    both = sorted(set(real_sources) & set(fake_sources))
-    if both:
-        raise UsageError(f"{', '.join(both)}: named both as a real and as a fake source; name it once")
-    unprintable = [name for name in (*real_sources, *fake_sources) if not name.isprintable()]
-    if unprintable:
-        raise UsageError(f"source {unprintable[0]!a}: a table cannot show that name; rename the folder")
-    return dict.fromkeys(real_sources, REAL) | dict.fromkeys(fake_sources, FAKE)
-
-
-def find_images(
-    experiment: str, data_dir: Path | None, labels_of_sources: dict[str, int], paper_sources: dict[str, int]
-) -> ImageFolder:
-    """Return the images of an experiment: those of the folder named, else of `data/<experiment>`, else the sample's.
-
-    Raises
-    ------
-    UsageError
-        The folder named is not there; or none was named, `data/<experiment>` is not there, and the sources are not the
-        paper's: whoever names sources does not want the sample.
-    """
-    folder = data_dir or REPOSITORY / "data" / experiment
-    if folder.is_dir():
-        return ImageFolder(folder, labels_of_sources, REPOSITORY / "data/spectra" / experiment)
-    if data_dir:
-        raise UsageError(
-            f"{display_path(data_dir)}: no such folder; set DATA_DIR or --data-dir to the folder that holds the sources"
-        )
-    if labels_of_sources != paper_sources:
-        raise UsageError(f"{display_path(folder)}: no such folder; the sources you named need DATA_DIR or --data-dir")
-    print(
-        f"data/{experiment} is not there: running on the built-in sample, crops of 11 photographs and "
-        "re-syntheses of them; its numbers show how the method works and are no reproduction of the paper"
-    )
-    return sample_images(experiment)
 
 
 def load_spectra(
@@ -118,7 +77,7 @@ def load_spectra(
     if feature.alteration:
         parse_steps(feature.alteration)  # a wrong one is the user's mistake, not that of every image
     labels = images.labels_of_sources
-    draws, not_images = _draw_files(images.path, labels, seed)
+    draws, not_images = draw_files(images.path, labels, seed)
     _refuse_too_many(not_images, sum(map(len, draws.values())) + len(not_images), max_unreadable)
     takes_all = n_samples is None or images.group_of is not None
     n_of_source = {name: len(draw) if takes_all else max(2, n_samples // len(draws)) for name, draw in draws.items()}
@@ -221,79 +180,6 @@ def mean_planes(folder: Path, dataset: SpectrumDataset, n_images: int, n_threads
         paths = [dataset.paths[row] for row in chosen]
         planes.append(mean_log_power_plane(folder, paths, dataset.feature.alteration, n_threads))
     return planes
-
-
-def count_images(images: ImageFolder) -> dict[str, int]:
-    """Return {source: number of its files that look like images}, before any of them is decoded."""
-    draws, _ = _draw_files(images.path, images.labels_of_sources, seed=0)
-    return {source: len(draw) for source, draw in draws.items()}
-
-
-def say_sizes(counts: dict[str, int], sample_sizes: Sequence[int]) -> None:
-    """Print, before the work begins, what of the sample sizes cannot be had; see `sizes_that_fit`."""
-    for sentence in sizes_that_fit(counts, sample_sizes)[1]:
-        print(sentence)
-
-
-def sizes_that_fit(counts: dict[str, int], sample_sizes: Sequence[int]) -> tuple[list[int], list[str]]:
-    """Return the sample sizes that the data can give, in equal numbers per source, and a sentence for each change.
-
-    A size that is larger than what is there becomes all that is there.
-
-    Parameters
-    ----------
-    counts : {source: number of images}
-    sample_sizes : sequence of int
-
-    Raises
-    ------
-    ExperimentError
-        Not even two images of each source.
-    """
-    scarcest = min(counts, key=counts.get)
-    has = f"{printable(scarcest)} has {counts[scarcest]} images"
-    least = 2 * len(counts)
-    sizes, sentences = [], []
-    for asked in sample_sizes:
-        size = min(asked // len(counts), counts[scarcest]) * len(counts)
-        if size < least:
-            found = has if asked >= least else f"{len(counts)} sources"
-            sentences.append(f"sample size {asked} left out: {found}, need 2 images of each source, {least} in total")
-            continue
-        sizes.append(size)
-        if size < asked - asked % len(counts):
-            sentences.append(
-                f"sample size {asked} became {size}: {has}, and {len(counts)} sources are drawn in equal numbers"
-            )
-        elif size < asked:
-            sentences.append(f"sample size {asked} became {size}: equal numbers of {len(counts)} sources")
-    if not sizes:
-        raise ExperimentError("; ".join(sentences))
-    return list(dict.fromkeys(sizes)), sentences
-
-
-def _draw_files(data_dir, labels_of_sources, seed):
-    """Return {source: its images in the order of the draw} and (path, reason) of files that only look like images."""
-    draws, not_images = {}, []
-    for source in labels_of_sources:
-        if Path(source).is_absolute() or not (data_dir / source).is_dir():
-            folders = sorted(folder.name for folder in data_dir.glob("[!.]*") if folder.is_dir())
-            raise UsageError(
-                f"{display_path(data_dir)}: no source {source!r} there; found {listed(folders) or 'no folder at all'}"
-            )
-        images, skipped = list_images(data_dir / source)
-        not_images += [(path.relative_to(data_dir).as_posix(), reason) for path, reason in skipped]
-        if not images:
-            raise ExperimentError(f"{display_path(data_dir / source)}: found no image, need at least one")
-        order = np.random.default_rng(seed).permutation(len(images))
-        draws[source] = [images[index].relative_to(data_dir).as_posix() for index in order]
-    folders = [(data_dir / source).resolve() for source in draws]
-    if any(inner.is_relative_to(outer) for inner, outer in permutations(folders, 2)):
-        raise UsageError(
-            f"{display_path(data_dir)}: some of {listed(list(draws))} lie in each other; name folders that share no "
-            "image"
-        )
-    return draws, not_images
 
 
 def _refuse_too_many(unreadable, n_files, max_unreadable):

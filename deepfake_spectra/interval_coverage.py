@@ -24,8 +24,8 @@ from deepfake_spectra.dataset import FAKE, REAL
 from deepfake_spectra.files import check_outputs, display_path, write_text
 from deepfake_spectra.intervals import intervals
 from deepfake_spectra.metrics import METRICS, Prediction, metric_values
-from deepfake_spectra.results import heading, markdown_table
 from deepfake_spectra.splits import held_out_rows
+from deepfake_spectra.tables import heading, markdown_table
 
 N_DRAWS: int = 1000  # experiments of each kind; with 1000 a coverage is known to 1.4 points
 SEED: int = 0  # of the first draw

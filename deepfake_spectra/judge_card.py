@@ -11,7 +11,7 @@ from deepfake_spectra.answers import UNSURE, Counts, count_answers, log_likeliho
 from deepfake_spectra.dataset import BUILT_IN_SAMPLE, CLASS_NAMES, FAKE, REAL
 from deepfake_spectra.detector import MANY_SIZES, FakeDetector
 from deepfake_spectra.files import printable
-from deepfake_spectra.results import markdown_table
+from deepfake_spectra.tables import markdown_table
 
 NOT_FOR = (
     "not for: sources, qualities and sizes that are not named above; face swaps; pictures that were edited, "

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from deepfake_spectra.dataset import CLASS_NAMES, FAKE, REAL
 from deepfake_spectra.plots import CLASSIFIER_COLOURS, CLASSIFIER_MARKERS, COLOURS, ONE_COLUMN, new_figure
-from deepfake_spectra.results import heading, leading_metric, rows_of
+from deepfake_spectra.tables import heading, leading_metric, rows_of
 
 
 def styled(names: Sequence[str]) -> Iterator[tuple[str, str, str]]:
@@ -49,7 +49,7 @@ def plot_intervals(ax: Axes, rows: Sequence[dict], positions: np.ndarray, along:
 
 
 def control_figure(path: Path, rows: Sequence[dict], panels: dict[str, str], title: str) -> None:
-    """Write the accuracies of control tables, see `results.leading_metric`, with their 95 % intervals, a line each.
+    """Write the accuracies of control tables, see `tables.leading_metric`, with their 95 % intervals, a line each.
 
     Parameters
     ----------

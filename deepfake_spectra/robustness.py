@@ -11,14 +11,16 @@ import numpy as np
 from tqdm import tqdm
 
 from deepfake_spectra.alterations import parse_steps
-from deepfake_spectra.classification import fit_title, result_rows
+from deepfake_spectra.classification import fit_title, number_or_none, result_rows
 from deepfake_spectra.dataset import FAKE, REAL, SpectrumDataset, Split
 from deepfake_spectra.errors import UsageError
+from deepfake_spectra.intervals import t_quantile
 from deepfake_spectra.metrics import Prediction
 from deepfake_spectra.parallel import in_threads
 from deepfake_spectra.video_votes import judge_videos
 
 AS_THEY_ARE = "as they are"
+METRICS = ("accuracy", "balanced_accuracy", "recall_real", "recall_fake", "roc_auc")  # of so many states and trainings
 
 
 class Trial(NamedTuple):
@@ -99,9 +101,10 @@ def trial_rows(trial: Trial, dataset: SpectrumDataset, condition: str, spectra: 
     Returns
     -------
     list of dict
-        See `classification.score_classifiers`; then `shift_real` and `shift_fake`, by how much the mean score of a
-        class has moved, in units of the pooled standard deviation of the scores as they are (above 0: towards fake).
-        Its interval is Student's, over the images of one test, or over all groups, or clusters, that were tested.
+        See `classification.score_classifiers`, of METRICS only; then `shift_real` and `shift_fake`, by how much the
+        mean score of a class has moved, in units of the pooled standard deviation of the scores as they are (above 0:
+        towards fake). Its interval is Student's, over the images of one test, or over all groups, or clusters, that
+        were tested.
     """
     after = _asked(trial.splits, trial.fitted, dataset.labels, spectra)
     units = {"groups": dataset.kept_together} if dataset.is_grouped else {"equal": dataset.equal_images}
@@ -109,6 +112,7 @@ def trial_rows(trial: Trial, dataset: SpectrumDataset, condition: str, spectra: 
     [unit_of_row] = units.values() if clusters is None else [clusters]
     paths = np.array(dataset.paths)
     rows = result_rows(after, **units, condition=condition, **trial.keys)
+    rows = [row for row in rows if row["metric"] in METRICS]
     rows[0]["predictions"] = [said._replace(rows=paths[said.rows]) for said in after]
     for label, metric in ((REAL, "shift_real"), (FAKE, "shift_fake")):
         shift = _shift(trial.before, after, label, unit_of_row, dataset.is_grouped)
@@ -182,8 +186,6 @@ def _asked(splits, fitted, labels, spectra):
 
 def _shift(before, after, label, unit_of_row, are_groups):
     """Return mean, spread and interval of how far the scores of one class have moved."""
-    from scipy.special import stdtrit
-
     of_unit, means = defaultdict(list), []
     for first, then in zip(before, after, strict=True):
         score_of_row = dict(zip(first.rows.tolist(), first.scores))
@@ -200,9 +202,11 @@ def _shift(before, after, label, unit_of_row, are_groups):
         n_units = np.mean([len(np.unique(unit_of_row[said.rows[said.labels == label]])) for said in after])
     half = np.nan
     if n_units > 1:
-        half = stdtrit(n_units - 1, 0.975) * per_unit.std(ddof=1) / np.sqrt(n_units)
+        half = t_quantile(n_units - 1) * per_unit.std(ddof=1) / np.sqrt(n_units)
     values = {"mean": mean, "std": std, "low": mean - half, "high": mean + half}
-    return {name: _number(value) for name, value in values.items()} | {"scores": [_number(value) for value in means]}
+    return {name: number_or_none(value) for name, value in values.items()} | {
+        "scores": [number_or_none(value) for value in means]
+    }
 
 
 def _pooled_std(said):
@@ -226,8 +230,3 @@ def _first_of_each(groups, count):
         chosen[row] = seen[group] < count
         seen[group] += 1
     return chosen
-
-
-def _number(value):
-    """Return a float for JSON, None where it is undefined."""
-    return float(value) if np.isfinite(value) else None

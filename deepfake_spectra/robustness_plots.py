@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from deepfake_spectra.dataset import CLASS_NAMES
 from deepfake_spectra.plots import COLOURS, ONE_COLUMN, TWO_COLUMNS, new_figure
 from deepfake_spectra.result_plots import metric_label, styled
-from deepfake_spectra.results import leading_metric, rows_of
 from deepfake_spectra.robustness import AS_THEY_ARE
+from deepfake_spectra.tables import leading_metric, rows_of
 
 COLUMNS = 4
 CURVES = ("-", "--", "-.", ":")
@@ -65,7 +65,6 @@ def panels_figure(path: Path, panels: Panels, rows: Sequence[dict], title: str) 
             of = partial(_rows_in, row_of, shown)
             for label, name in enumerate(CLASS_NAMES):
                 style = {"color": COLOURS[label][0], "marker": "os"[label], "markersize": 2.5, "linewidth": 1.1}
-
                 plot_band(over, x, of("robustness", f"recall_{name}"), label=f"recall of {name}s", **style)
                 plot_band(under, x, of("robustness", f"shift_{name}"), per_cent=False, **style)
                 dotted = style | {"marker": "", "linestyle": ":"}

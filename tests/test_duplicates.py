@@ -17,7 +17,8 @@ from deepfake_spectra.errors import ExperimentError
 from deepfake_spectra.intervals import intervals, wilson_interval
 from deepfake_spectra.published_features import published_dataset
 from deepfake_spectra.splits import random_splits, source_splits
-from deepfake_spectra.video_frames import protocol_sides, published_frames
+from deepfake_spectra.video_frames import published_frames
+from deepfake_spectra.video_protocols import protocol_sides
 
 
 def with_copies(dataset, pairs):

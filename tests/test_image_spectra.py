@@ -1,33 +1,22 @@
 """Folders become labelled spectra: which files are drawn, what of them is computed, and what ends the run."""
 
-import os
 import re
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import linux_only
+from ended_runs import end_halfway
 from pictures import by_opencv, colour_picture, picture, write_source
 from scipy.interpolate import CubicSpline
 
-from deepfake_spectra import image_spectra, measurement
+from deepfake_spectra import image_folders, measurement
 from deepfake_spectra.alterations import alter
 from deepfake_spectra.dataset import BUILT_IN_SAMPLE, FAKE, IMAGES, REAL, Feature, ImageFolder
 from deepfake_spectra.errors import ExperimentError, UnreadableImage, UsageError
-from deepfake_spectra.files import REPOSITORY
-from deepfake_spectra.image_spectra import (
-    find_images,
-    label_sources,
-    load_altered,
-    load_spectra,
-    mean_log_power_plane,
-    sizes_that_fit,
-)  # fmt: skip
+from deepfake_spectra.image_folders import find_images, label_sources, sizes_that_fit
+from deepfake_spectra.image_spectra import load_altered, load_spectra, mean_log_power_plane
 from deepfake_spectra.measurement import feature_of, measure_spectrum
 from deepfake_spectra.opencv import cv2
 from radial_spectrum import radial_spectrum, resample_spectrum
@@ -73,8 +62,8 @@ def test_sources_that_make_no_two_classes_are_refused(real, fake, words):
 
 
 def test_images_are_those_of_the_folder_named_else_of_data_else_of_the_sample(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(image_spectra, "REPOSITORY", tmp_path)
-    monkeypatch.setattr(image_spectra, "sample_images", lambda experiment: f"the sample for {experiment}")
+    monkeypatch.setattr(image_folders, "REPOSITORY", tmp_path)
+    monkeypatch.setattr(image_folders, "sample_images", lambda experiment: f"the sample for {experiment}")
     papers, others = {"a": REAL, "b": FAKE}, {"a": REAL, "c": FAKE}
     cache = tmp_path / "data/spectra/faces"
     assert find_images("faces", None, papers, papers) == "the sample for faces"
@@ -222,7 +211,7 @@ def test_the_smallest_picture_that_has_a_spectrum_is_read(side, crop):
 
 
 def test_an_unknown_alteration_ends_the_run_before_a_file_is_read(load, monkeypatch):
-    monkeypatch.setattr(image_spectra, "list_images", None)
+    monkeypatch.setattr(image_folders, "list_images", None)
     with pytest.raises(UsageError, match="unknown alteration 'sharpen 1'"):
         load(Feature(alteration="sharpen 1"))
 
@@ -410,49 +399,27 @@ def test_an_image_of_which_nothing_is_left_has_no_spectrum_in_that_state_alone(l
     assert np.isfinite(left).all()
 
 
-SLOW_RUN = """
-import sys, time
-from pathlib import Path
-from deepfake_spectra import image_spectra
-from deepfake_spectra.dataset import Feature, ImageFolder
-from deepfake_spectra.settings import run
-
+STATES = ["jpeg 50", "blur 1", "noise 2"]
+SLOW_STATES = f"""
 image_spectra.FILES_AT_ONCE = 10
-measure = image_spectra.measure_features
-
-def measure_slowly(path, features):
-    time.sleep(0.02)
-    return measure(path, features)
-
-image_spectra.measure_features = measure_slowly
-data_dir, cache = map(Path, sys.argv[1:])
-images = ImageFolder(data_dir, {"real": 0, "fake": 1}, cache)
+image_spectra.measure_features = slowed(image_spectra.measure_features)
 dataset = image_spectra.load_spectra(images, Feature())
-run(lambda: len(list(image_spectra.load_altered(images, dataset, ["jpeg 50", "blur 1", "noise 2"], 2))) and 0)
+run(lambda: len(list(image_spectra.load_altered(images, dataset, {STATES}, 2))) and 0)
 """
 
 
 @linux_only
 @pytest.mark.parametrize("end", ["SIGKILL", "SIGINT"])
 def test_states_that_were_ended_halfway_go_on_where_they_stopped(load, two_sources, tmp_path, capsys, end):
-    for number in range(12, 150):
-        for source in ("real", "fake"):
-            os.link(two_sources / source / f"{number % 12:03}.png", two_sources / source / f"{number:03}.png")
-    command = [sys.executable, "-c", SLOW_RUN, two_sources, tmp_path / "cache"]
-    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, cwd=REPOSITORY, **streams) as process:
-        while len([*(tmp_path / "cache").glob("[!.]*.npz")]) < 1 + 3 * 2:  # as they are; two lots of each state
-            assert process.poll() is None, process.communicate()
-            time.sleep(0.01)
-        process.send_signal(signal.Signals[end])
-        output, error = process.communicate()
-    assert end == "SIGKILL" or process.returncode == 130 and "new spectra are kept in" in error
+    n_files = 1 + 3 * 2  # as they are; two lots of each state
+    status, _, error = end_halfway(SLOW_STATES, 0.02, two_sources, tmp_path / "cache", n_files, end)
+    assert end == "SIGKILL" or status == 130 and "new spectra are kept in" in error
     dataset = load()
     images = ImageFolder(two_sources, {"real": REAL, "fake": FAKE}, tmp_path / "cache")
     capsys.readouterr()
-    states = list(load_altered(images, dataset, ["jpeg 50", "blur 1", "noise 2"]))
+    states = list(load_altered(images, dataset, STATES))
     n_kept, n_computed = map(int, re.findall(r": (\d+) from \S+, (\d+) computed", capsys.readouterr().out)[0])
     assert 60 <= n_kept < 900 and n_kept + n_computed == 900
     other = ImageFolder(two_sources, {"real": REAL, "fake": FAKE}, tmp_path / "other")
-    for spectra, expected in zip(states, load_altered(other, dataset, ["jpeg 50", "blur 1", "noise 2"]), strict=True):
+    for spectra, expected in zip(states, load_altered(other, dataset, STATES), strict=True):
         np.testing.assert_array_equal(spectra, expected)

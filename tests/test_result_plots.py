@@ -15,7 +15,7 @@ from deepfake_spectra.result_plots import (
     scores_figure,
     sizes_figure,
 )  # fmt: skip
-from deepfake_spectra.results import paper_rows
+from deepfake_spectra.tables import paper_rows
 
 CONTROL_PANELS = {"control": "Fakes against fakes", "alike": "Both altered alike"}
 

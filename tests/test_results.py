@@ -16,8 +16,9 @@ from deepfake_spectra import results
 from deepfake_spectra.classification import result_rows, score_classifiers, score_k_means
 from deepfake_spectra.dataset import BUILT_IN_SAMPLE, FAKE, IMAGES, PUBLISHED_FEATURES, REAL
 from deepfake_spectra.metrics import METRICS, Prediction
-from deepfake_spectra.results import (
-    ROW_KEYS,
+from deepfake_spectra.results import ROW_KEYS, write_csv, write_results, write_scores
+from deepfake_spectra.splits import random_splits, source_splits
+from deepfake_spectra.tables import (
     headers_warning,
     heading,
     interval_text,
@@ -28,11 +29,7 @@ from deepfake_spectra.results import (
     percent_text,
     result_table,
     rows_of,
-    write_csv,
-    write_results,
-    write_scores,
 )
-from deepfake_spectra.splits import random_splits, source_splits
 
 AWKWARD = ["a/with space.png", "a/Zoë.png", 'a/"quote".png', "a/new\nline.png", "a/\udcff.png"]
 RIGHT, THREE_RIGHT = [0, 0, 1, 1], [0, 1, 1, 1]

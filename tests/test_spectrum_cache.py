@@ -8,12 +8,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from conftest import linux_only
+from ended_runs import end_halfway
 from pictures import by_opencv, by_pillow, colour_picture, picture, write_source
 from PIL import ExifTags, Image
 
@@ -338,23 +338,9 @@ def test_what_is_said_to_be_kept_at_an_interrupt_is_what_is_kept(load, said, mon
     assert said() == (7, 17, "")
 
 
-SLOW_RUN = """
-import sys, time
-from pathlib import Path
-from deepfake_spectra import image_spectra, spectrum_cache
-from deepfake_spectra.dataset import Feature, ImageFolder
-from deepfake_spectra.settings import run
-
+SLOW_SPECTRA = """
 spectrum_cache.IMAGES_PER_CACHE_FILE = 10
-measure = image_spectra.measure_file
-
-def measure_slowly(path, feature):
-    time.sleep(0.01)
-    return measure(path, feature)
-
-image_spectra.measure_file = measure_slowly
-data_dir, cache = map(Path, sys.argv[1:])
-images = ImageFolder(data_dir, {"real": 0, "fake": 1}, cache)
+image_spectra.measure_file = slowed(image_spectra.measure_file)
 run(lambda: len(image_spectra.load_spectra(images, Feature(), n_threads=2)) and 0)
 """
 
@@ -362,25 +348,15 @@ run(lambda: len(image_spectra.load_spectra(images, Feature(), n_threads=2)) and 
 @linux_only
 @pytest.mark.parametrize("end", ["SIGKILL", "SIGINT"])
 def test_a_run_that_was_ended_halfway_goes_on_where_it_stopped(load, said, two_sources, tmp_path, end):
-    for number in range(12, 150):
-        for source in ("real", "fake"):
-            os.link(two_sources / source / f"{number % 12:03}.png", two_sources / source / f"{number:03}.png")
-    command = [sys.executable, "-c", SLOW_RUN, two_sources, tmp_path / "cache"]
-    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, cwd=REPOSITORY, **streams) as process:
-        while len([*(tmp_path / "cache").glob("[!.]*.npz")]) < 3:
-            assert process.poll() is None, process.communicate()
-            time.sleep(0.01)
-        process.send_signal(signal.Signals[end])
-        output, error = process.communicate()
+    status, output, error = end_halfway(SLOW_SPECTRA, 0.01, two_sources, tmp_path / "cache", 3, end)
     dataset = load()
     n_kept, n_computed, _ = said()
     assert 30 <= n_kept < 300 and n_kept + n_computed == 300
     assert same(dataset, load(cache="other"))
     if end == "SIGKILL":
-        assert process.returncode == -signal.SIGKILL and n_kept % 10 == 0
+        assert status == -signal.SIGKILL and n_kept % 10 == 0
     else:
-        assert process.returncode == 130 and output == "" and "Traceback" not in error
+        assert status == 130 and output == "" and "Traceback" not in error
         kept = f"{n_kept} new spectra are kept in {tmp_path / 'cache'}"
         assert error.splitlines()[-1] == f"-c: interrupted; {kept}; run the same command again to go on"
 

@@ -23,7 +23,8 @@ from deepfake_spectra.opencv import cv2
 from deepfake_spectra.published_features import load_published_features
 from deepfake_spectra.results import ROW_KEYS
 from deepfake_spectra.settings import read_settings
-from deepfake_spectra.video_frames import protocol_sides, published_frames, video_splits
+from deepfake_spectra.video_frames import published_frames
+from deepfake_spectra.video_protocols import protocol_sides, video_splits
 from deepfake_spectra.video_votes import judge_videos
 
 NAME = "train_deepfake_detection"

@@ -9,22 +9,20 @@ from deepfake_spectra import video_frames
 from deepfake_spectra.classification import score_classifiers
 from deepfake_spectra.dataset import BUILT_IN_SAMPLE, FAKE, PUBLISHED_FEATURES, REAL, Feature, Split
 from deepfake_spectra.errors import ExperimentError, UsageError
-from deepfake_spectra.video_frames import (
+from deepfake_spectra.video_frames import find_frames, load_frames, published_frames
+from deepfake_spectra.video_protocols import (
     by_class,
     compression,
-    find_frames,
     first_identities,
     frame_splits,
     independent_people,
-    load_frames,
     manipulation,
     protocol_sides,
-    published_frames,
     reals_beside,
     size_matched_sides,
     transfer_splits,
     video_splits,
-)  # fmt: skip
+)
 
 FEATURE = Feature(crop="centre_third", n_bins=12, normalise=True)
 DRAW = {"test_share": 0.2, "seed": 0}

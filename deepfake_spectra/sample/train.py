@@ -45,7 +45,7 @@ from deepfake_spectra.files import DAMAGED_NPZ, display_path, whole_file
 from deepfake_spectra.measurement import measure_spectrum
 from deepfake_spectra.packages import require
 from deepfake_spectra.parallel import in_threads
-from deepfake_spectra.results import check_results, result_table, rows_of, write_results
+from deepfake_spectra.results import check_results, write_results
 from deepfake_spectra.sample.build import (
     ALTERED_SOURCES,
     FAKE_SOURCES,
@@ -58,6 +58,7 @@ from deepfake_spectra.sample.build import (
 )  # fmt: skip
 from deepfake_spectra.sample.generators import forward, load_generator, read_weights, resynthesise
 from deepfake_spectra.splits import source_splits
+from deepfake_spectra.tables import result_table, rows_of
 
 if TYPE_CHECKING:
     import torch

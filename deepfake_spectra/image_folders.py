@@ -1,0 +1,127 @@
+"""Which images: the sources that are named, their files, the order of the draw, the sizes that can be had."""
+
+from collections.abc import Sequence
+from itertools import permutations
+from pathlib import Path
+
+import numpy as np
+
+from deepfake_spectra.dataset import FAKE, REAL, ImageFolder
+from deepfake_spectra.errors import ExperimentError, UsageError
+from deepfake_spectra.files import REPOSITORY, display_path, listed, printable
+from deepfake_spectra.image_files import list_images
+from deepfake_spectra.sample.build import sample_images
+
+
+def label_sources(real_sources: Sequence[str], fake_sources: Sequence[str]) -> dict[str, int]:
+    """Return {source: REAL or FAKE}, or raise UsageError where the names cannot make two classes."""
+    for setting, sources in (("REAL_SOURCES", real_sources), ("FAKE_SOURCES", fake_sources)):
+        if not sources:
+            raise UsageError(f"{setting} is empty: need at least one folder of each class")
+    both = sorted(set(real_sources) & set(fake_sources))
+    if both:
+        raise UsageError(f"{', '.join(both)}: named both as a real and as a fake source; name it once")
+    unprintable = [name for name in (*real_sources, *fake_sources) if not name.isprintable()]
+    if unprintable:
+        raise UsageError(f"source {unprintable[0]!a}: a table cannot show that name; rename the folder")
+    return dict.fromkeys(real_sources, REAL) | dict.fromkeys(fake_sources, FAKE)
+
+
+def find_images(
+    experiment: str, data_dir: Path | None, labels_of_sources: dict[str, int], paper_sources: dict[str, int]
+) -> ImageFolder:
+    """Return the images of an experiment: those of the folder named, else of `data/<experiment>`, else the sample's.
+
+    Raises
+    ------
+    UsageError
+        The folder named is not there; or none was named, `data/<experiment>` is not there, and the sources are not the
+        paper's: whoever names sources does not want the sample.
+    """
+    folder = data_dir or REPOSITORY / "data" / experiment
+    if folder.is_dir():
+        return ImageFolder(folder, labels_of_sources, REPOSITORY / "data/spectra" / experiment)
+    if data_dir:
+        raise UsageError(
+            f"{display_path(data_dir)}: no such folder; set DATA_DIR or --data-dir to the folder that holds the sources"
+        )
+    if labels_of_sources != paper_sources:
+        raise UsageError(f"{display_path(folder)}: no such folder; the sources you named need DATA_DIR or --data-dir")
+    print(
+        f"data/{experiment} is not there: running on the built-in sample, crops of 11 photographs and "
+        "re-syntheses of them; its numbers show how the method works and are no reproduction of the paper"
+    )
+    return sample_images(experiment)
+
+
+def count_images(images: ImageFolder) -> dict[str, int]:
+    """Return {source: number of its files that look like images}, before any of them is decoded."""
+    draws, _ = draw_files(images.path, images.labels_of_sources, seed=0)
+    return {source: len(draw) for source, draw in draws.items()}
+
+
+def say_sizes(counts: dict[str, int], sample_sizes: Sequence[int]) -> None:
+    """Print, before the work begins, what of the sample sizes cannot be had; see `sizes_that_fit`."""
+    for sentence in sizes_that_fit(counts, sample_sizes)[1]:
+        print(sentence)
+
+
+def sizes_that_fit(counts: dict[str, int], sample_sizes: Sequence[int]) -> tuple[list[int], list[str]]:
+    """Return the sample sizes that the data can give, in equal numbers per source, and a sentence for each change.
+
+    A size that is larger than what is there becomes all that is there.
+
+    Parameters
+    ----------
+    counts : {source: number of images}
+    sample_sizes : sequence of int
+
+    Raises
+    ------
+    ExperimentError
+        Not even two images of each source.
+    """
+    scarcest = min(counts, key=counts.get)
+    has = f"{printable(scarcest)} has {counts[scarcest]} images"
+    least = 2 * len(counts)
+    sizes, sentences = [], []
+    for asked in sample_sizes:
+        size = min(asked // len(counts), counts[scarcest]) * len(counts)
+        if size < least:
+            found = has if asked >= least else f"{len(counts)} sources"
+            sentences.append(f"sample size {asked} left out: {found}, need 2 images of each source, {least} in total")
+            continue
+        sizes.append(size)
+        if size < asked - asked % len(counts):
+            sentences.append(
+                f"sample size {asked} became {size}: {has}, and {len(counts)} sources are drawn in equal numbers"
+            )
+        elif size < asked:
+            sentences.append(f"sample size {asked} became {size}: equal numbers of {len(counts)} sources")
+    if not sizes:
+        raise ExperimentError("; ".join(sentences))
+    return list(dict.fromkeys(sizes)), sentences
+
+
+def draw_files(data_dir, labels_of_sources, seed):
+    """Return {source: its images in the order of the draw} and (path, reason) of files that only look like images."""
+    draws, not_images = {}, []
+    for source in labels_of_sources:
+        if Path(source).is_absolute() or not (data_dir / source).is_dir():
+            folders = sorted(folder.name for folder in data_dir.glob("[!.]*") if folder.is_dir())
+            raise UsageError(
+                f"{display_path(data_dir)}: no source {source!r} there; found {listed(folders) or 'no folder at all'}"
+            )
+        images, skipped = list_images(data_dir / source)
+        not_images += [(path.relative_to(data_dir).as_posix(), reason) for path, reason in skipped]
+        if not images:
+            raise ExperimentError(f"{display_path(data_dir / source)}: found no image, need at least one")
+        order = np.random.default_rng(seed).permutation(len(images))
+        draws[source] = [images[index].relative_to(data_dir).as_posix() for index in order]
+    folders = [(data_dir / source).resolve() for source in draws]
+    if any(inner.is_relative_to(outer) for inner, outer in permutations(folders, 2)):
+        raise UsageError(
+            f"{display_path(data_dir)}: some of {listed(list(draws))} lie in each other; name folders that share no "
+            "image"
+        )
+    return draws, not_images
