@@ -82,8 +82,9 @@ def test_many_pictures_of_one_pattern_are_still_linked():
     assert len(pairs) == n - 1 and set(near_groups(n, pairs).tolist()) == {0}
 
 
-def test_a_planted_copy_is_found_among_300_aligned_faces_and_none_of_them_is_called_near_another(tmp_path):
-    faces = sorted(real_data("faces_hq_paper").rglob("*.jpg"))[::3]
+def test_a_planted_copy_is_found_among_aligned_faces_and_none_of_them_is_called_near_another(tmp_path):
+    faces = sorted(real_data("faces_hq_paper").rglob("*.jpg"))
+    faces = faces[:: max(1, len(faces) // 160)]
     half = cv2.resize(cv2.imread(str(faces[70])), None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     cv2.imwrite(str(tmp_path / "copy.jpg"), half, [cv2.IMWRITE_JPEG_QUALITY, 60])
     [pair] = near_pairs([read_record(path).hash for path in [*faces, tmp_path / "copy.jpg"]])

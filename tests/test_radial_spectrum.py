@@ -327,11 +327,19 @@ def test_float32_errs_by_less_than_a_hundredth_in_a_smooth_photograph_be_it_of_0
     assert 1e-5 < float32_error(gray / 255) < 0.01
 
 
-def test_float32_errs_in_the_photographs_of_which_the_docstring_tells():
-    folder = real_data("faces_hq_paper")
-    for path in ("celebA-HQ_10K/289.jpg", "Flickr-Faces-HQ_10K/179.jpg"):  # the worst of 2,260
-        gray = cv2.imread(str(folder / path), cv2.IMREAD_GRAYSCALE)
-        assert 0.003 < float32_error(gray) < 0.02  # .0105 and .0106 here; rounding depends on the processor
+def test_float32_errs_in_faces_by_no_more_than_the_docstring_tells():
+    faces = sorted(real_data("faces_hq_paper").rglob("*.jpg"))
+    for path in faces[:: len(faces) // 16]:
+        assert 1e-6 < float32_error(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)) < 0.02
+
+
+@pytest.mark.parametrize("name", ["celebA-HQ_10K/289.jpg", "Flickr-Faces-HQ_10K/179.jpg"])  # the worst of 2,260
+def test_float32_errs_most_in_the_photographs_of_which_the_docstring_tells(name):
+    path = real_data("faces_hq_paper") / name
+    if not path.exists():
+        pytest.skip(f"needs all 900 images, of them {name}")
+    gray = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    assert 0.003 < float32_error(gray) < 0.02  # .0105 and .0106 here; rounding depends on the processor
 
 
 @pytest.mark.parametrize("dtype", [bool, np.int16, np.uint16, np.float32, np.float64])
