@@ -203,7 +203,7 @@ def score_rows(images, records, sources, groups, n_samples, settings):
         rows += scored(half_altered(own, own), "null", source)
         others = [record for path, record in drawn.items() if images.labels_of_sources[sources[path]] != label]
         if steps := saved_as(others, [drawn[path] for path in own.paths]):
-            of_source = images._replace(labels_of_sources={source: label})
+            of_source = replace(images, labels_of_sources={source: label})
             altered = draw_spectra(of_source, replace(dataset.feature, alteration=steps), n_images, groups, settings)
             halves = half_altered(own, checked_altered(own, altered))
             rows += scored(halves, "cause", f"{source} against itself, {steps}")

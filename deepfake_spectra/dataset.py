@@ -55,7 +55,8 @@ BUILT_IN_SAMPLE = Origin("built_in_sample", " on the built-in sample: no reprodu
 ORIGINS = {origin.name: origin for origin in (IMAGES, PUBLISHED_FEATURES, BUILT_IN_SAMPLE)}
 
 
-class ImageFolder(NamedTuple):
+@dataclass
+class ImageFolder:
     """Images to be read: where they are, and of which class."""
 
     path: Path
@@ -64,6 +65,9 @@ class ImageFolder(NamedTuple):
     origin: Origin = IMAGES
     group_of: Callable[[str], str] | None = None  # path -> what it must not be separated from; None: each its own
     group_name: str = ""  # what `group_of` gives: "photograph", "video"
+    listing: tuple | None = field(
+        default=None, init=False, compare=False, repr=False
+    )  # see `image_folders.list_sources`
 
     def source_dirs(self) -> list[Path]:
         """Return the folders that are read."""

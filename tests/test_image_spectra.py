@@ -226,7 +226,7 @@ def test_an_unknown_alteration_ends_the_run_before_a_file_is_read(load, monkeypa
         (Feature("centred"), lambda gray: radial_spectrum(gray, "centred")),
         (Feature("published_2019"), lambda gray: radial_spectrum(gray, "published_2019")),
         (Feature(crop="centre_third"), lambda gray: radial_spectrum(gray[16:-16, 21:-21])),
-        (Feature(precision="float32"), lambda gray: radial_spectrum(gray, dtype=np.float32)),
+        (Feature(precision="float32"), lambda gray: np.float32(radial_spectrum(gray, dtype=np.float32))),
         (Feature(alteration="crop 40x30 + jpeg 50"), lambda gray: radial_spectrum(alter(gray[9:39, 12:52], "jpeg 50"))),
         (
             Feature("centred", "centre_third", alteration="crop 40x30"),
@@ -401,9 +401,9 @@ def test_an_image_of_which_nothing_is_left_has_no_spectrum_in_that_state_alone(l
 
 STATES = ["jpeg 50", "blur 1", "noise 2"]
 SLOW_STATES = f"""
-image_spectra.FILES_AT_ONCE = 10
-image_spectra.measure_features = slowed(image_spectra.measure_features)
 dataset = image_spectra.load_spectra(images, Feature())
+spectrum_cache.IMAGES_PER_SHARD = 10
+missing_spectra.measure_features = slowed(missing_spectra.measure_features)
 run(lambda: len(list(image_spectra.load_altered(images, dataset, {STATES}, 2))) and 0)
 """
 

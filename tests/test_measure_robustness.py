@@ -8,7 +8,7 @@ from pictures import by_opencv, picture, write_source
 from video_clips import needs_videos
 
 import measure_robustness
-from deepfake_spectra import image_spectra, measurement
+from deepfake_spectra import measurement, missing_spectra
 from deepfake_spectra.alterations import alter, parse_steps
 from deepfake_spectra.image_files import read_gray
 from deepfake_spectra.results import ROW_KEYS
@@ -182,7 +182,7 @@ def test_an_alteration_that_leaves_too_little_ends_the_run_in_a_sentence(call, f
     ],
 )
 def test_a_wrong_call_ends_in_one_sentence_before_an_image_is_read(call, faces, monkeypatch, flags, words):
-    monkeypatch.setattr(image_spectra, "measure_file", None)
+    monkeypatch.setattr(missing_spectra, "measure_features", None)
     ended = call("measure_robustness", "--data-dir", faces, *NAMED, *flags)
     assert (ended.status, ended.out, ended.err.count("\n")) == (2, "", 1)
     assert words in ended.err
