@@ -41,7 +41,7 @@ from deepfake_spectra.controls import LEAST_LEFT, checked_altered, half_altered
 from deepfake_spectra.dataset import BUILT_IN_SAMPLE, FAKE, ORIGINS, REAL, Feature, Precision
 from deepfake_spectra.detector_file import save_run
 from deepfake_spectra.image_folders import count_images, find_images, label_sources, say_sizes, sizes_that_fit
-from deepfake_spectra.image_spectra import load_spectra, mean_log_power_plane
+from deepfake_spectra.image_spectra import load_spectra, mean_log_power_plane, measure_part
 from deepfake_spectra.published_features import published_dataset
 from deepfake_spectra.results import check_results, write_results
 from deepfake_spectra.splits import pool_remark, pool_size, random_splits
@@ -77,6 +77,10 @@ N_THREADS: int = -1  # -1: one per core
 FAKES_ALTERED: tuple[str, ...] = ("crop 104x128", "resize 178x218", "jpeg 50", "blur 0.5")  # on every second fake
 BOTH_ALTERED: tuple[str, ...] = ("crop 128x128", "crop 128x128 + jpeg 75", "crop 128x128 + jpeg 50")  # on all images
 
+# more machines, which share the folders of this one
+PART: str | None = None  # as "3/16": only measure this part of the images; a later run without it finds all parts
+SCHEDULER: str | None = None  # of dask, as "tcp://host:8786": its workers measure
+
 # output
 OUTPUT_DIR: Path = Path("plots")  # for tables and figures
 
@@ -93,6 +97,16 @@ PAPER_ACCURACY = {  # per cent at a number of images
     "paper": {2000: {"svm_linear": 100, "logistic_regression": 100, "k_means": 96}},
     "authors' notebook": {2000: {"svm_linear": 99.95, "svm_rbf": 100, "svm_poly": 98.55, "logistic_regression": 99.75}},
 }
+
+
+def measure_states(images, feature, settings):
+    """Measure a part of all images that the experiment draws: as they are, around each centre, and altered."""
+    n_samples, reading = max(settings.sample_sizes), {"seed": settings.seed, "n_threads": settings.n_threads}
+    measure_part(settings.part, images, [feature], pool_size(n_samples), **reading)
+    others = [replace(feature, convention=name) for name in get_args(Convention) if name != feature.convention]
+    alterations = dict.fromkeys(settings.fakes_altered + settings.both_altered)
+    altered = [replace(feature, alteration=steps) for steps in alterations]
+    measure_part(settings.part, images, others + altered, n_samples, **reading)
 
 
 def controls(dataset, by_centre, load, settings):
@@ -190,6 +204,7 @@ def main():
         parse_steps(alteration)  # a wrong one ends the run before it has cost anything
     feature = Feature(settings.convention, precision=settings.precision, n_bins=settings.n_bins, normalise=True)
     only_one(DATA_DIR=settings.data_dir, PUBLISHED_FEATURES=settings.published_features)
+    only_one(PART=settings.part, SCHEDULER=settings.scheduler, PUBLISHED_FEATURES=settings.published_features)
     only_one(RELEASED_FEATURES=settings.released_features, PUBLISHED_FEATURES=settings.published_features)
     if settings.released_features:
         published_dataset(settings.released_features, PAPER_FEATURE)  # likewise a wrong file
@@ -203,8 +218,10 @@ def main():
         images = find_images("celeba", settings.data_dir, labels, PAPER_SOURCES)  # the sample's if there are none
         folder = settings.output_dir / images.origin.subfolder
         check_results(folder, "celeba", FIGURES, [*images.source_dirs(), *released])
-        reading = {key: getattr(settings, key) for key in ("seed", "n_threads", "max_unreadable")}
+        reading = {key: getattr(settings, key) for key in ("seed", "n_threads", "scheduler", "max_unreadable")}
         say_sizes(count_images(images), settings.sample_sizes)
+        if settings.part:
+            return measure_states(images, feature, settings)
         drawn = load_spectra(images, feature, pool_size(max(settings.sample_sizes)), **reading)
     sizes, remarks = sizes_that_fit(drawn.counts(), settings.sample_sizes)
     dataset = drawn.of_draw(max(sizes))

@@ -37,6 +37,7 @@ from deepfake_spectra.dataset import PUBLISHED_FEATURES, Crop, Feature, Precisio
 from deepfake_spectra.detector_file import save_run
 from deepfake_spectra.errors import UsageError
 from deepfake_spectra.image_folders import say_sizes, sizes_that_fit
+from deepfake_spectra.image_spectra import measure_part
 from deepfake_spectra.results import check_results, write_results
 from deepfake_spectra.tables import (
     headers_warning,
@@ -84,6 +85,10 @@ LOGISTIC_MAX_ITER: int = 1000  # liblinear, no scaling
 AUTHORS_SHARE: float = 0.45  # a video is fake when more than this share of its frames is called fake; the authors'
 SEED: int = 0  # draws the splits
 N_THREADS: int = -1  # -1: one per core
+
+# more machines, which share the folders of this one
+PART: str | None = None  # as "3/16": only measure this part of the images; a later run without it finds all parts
+SCHEDULER: str | None = None  # of dask, as "tcp://host:8786": its workers measure
 
 # output
 OUTPUT_DIR: Path = Path("plots")  # for tables and figures
@@ -211,6 +216,7 @@ def main():
 
     feature = Feature(settings.convention, settings.crop, settings.precision, n_bins=settings.n_bins, normalise=True)
     only_one(FRAMES_DIR=settings.frames_dir, PUBLISHED_TEST=settings.published_test)
+    only_one(PART=settings.part, SCHEDULER=settings.scheduler, PUBLISHED_TEST=settings.published_test)
     authors_split = None
     if settings.published_test:
         folder = settings.output_dir / PUBLISHED_FEATURES.subfolder
@@ -224,7 +230,10 @@ def main():
         folder = settings.output_dir / images.origin.subfolder
         check_results(folder, "deepfake_detection", FIGURES, images.source_dirs())
         say_sizes(count_frames(images), settings.sample_sizes)
-        dataset = load_frames(images, feature, settings.n_threads, settings.max_unreadable)
+        if settings.part:
+            return measure_part(settings.part, images, [feature], n_threads=settings.n_threads)
+        reading = {key: getattr(settings, key) for key in ("n_threads", "scheduler", "max_unreadable")}
+        dataset = load_frames(images, feature, **reading)
 
     classifiers = {
         "svm_rbf": SVC(kernel="rbf", C=settings.svm_c, gamma=settings.svm_gamma),

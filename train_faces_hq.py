@@ -36,7 +36,7 @@ from deepfake_spectra.controls import LEAST_LEFT, checked_altered, half_altered,
 from deepfake_spectra.dataset import BUILT_IN_SAMPLE, FAKE, ORIGINS, REAL, Feature, Precision
 from deepfake_spectra.detector_file import save_run
 from deepfake_spectra.image_folders import count_images, find_images, label_sources, say_sizes, sizes_that_fit
-from deepfake_spectra.image_spectra import load_spectra, mean_planes
+from deepfake_spectra.image_spectra import load_spectra, mean_planes, measure_part
 from deepfake_spectra.published_features import published_dataset
 from deepfake_spectra.results import check_results, write_results
 from deepfake_spectra.sample.build import sample_images
@@ -69,6 +69,10 @@ N_THREADS: int = -1  # -1: one per core
 # controls, in words like "crop 128x128 + jpeg 75 + blur 0.5 + resize 178x218"
 BOTH_ALTERED: tuple[str, ...] = ("jpeg 75", "jpeg 50", "jpeg 90")  # on all images; the first also on halves
 
+# more machines, which share the folders of this one
+PART: str | None = None  # as "3/16": only measure this part of the images; a later run without it finds all parts
+SCHEDULER: str | None = None  # of dask, as "tcp://host:8786": its workers measure
+
 # output
 OUTPUT_DIR: Path = Path("plots")  # for tables and figures
 
@@ -91,6 +95,14 @@ PAPER_ACCURACY = {  # per cent at a number of images
         20: {"svm_linear": 100, "logistic_regression": 100, "k_means": 75},
     }
 }
+
+
+def measure_states(images, feature, settings):
+    """Measure a part of all images that the experiment draws, as they are and altered."""
+    n_samples, reading = max(settings.sample_sizes), {"seed": settings.seed, "n_threads": settings.n_threads}
+    measure_part(settings.part, images, [feature], pool_size(n_samples), **reading)
+    altered = [replace(feature, alteration=steps) for steps in dict.fromkeys(settings.both_altered)]
+    measure_part(settings.part, images, altered, n_samples, **reading)
 
 
 def transfer_rows(dataset, classifiers, settings, condition):
@@ -272,8 +284,9 @@ def main():
     for steps in settings.both_altered:
         parse_steps(steps)  # a wrong one ends the run before it has cost anything
     feature = Feature(settings.convention, precision=settings.precision, n_bins=settings.n_bins)
-    reading = {key: getattr(settings, key) for key in ("seed", "n_threads", "max_unreadable")}
+    reading = {key: getattr(settings, key) for key in ("seed", "n_threads", "scheduler", "max_unreadable")}
     only_one(DATA_DIR=settings.data_dir, PUBLISHED_FEATURES=settings.published_features)
+    only_one(PART=settings.part, SCHEDULER=settings.scheduler, PUBLISHED_FEATURES=settings.published_features)
     if settings.published_features:
         folder = settings.output_dir / ORIGINS["published_features"].subfolder
         check_results(folder, "faces_hq", FIGURES, [settings.published_features])
@@ -284,6 +297,8 @@ def main():
         folder = settings.output_dir / images.origin.subfolder
         check_results(folder, "faces_hq", FIGURES, images.source_dirs())
         say_sizes(count_images(images), settings.sample_sizes)
+        if settings.part:
+            return measure_states(images, feature, settings)
         drawn = load_spectra(images, feature, pool_size(max(settings.sample_sizes)), **reading)
     sizes, remarks = sizes_that_fit(drawn.counts(), settings.sample_sizes)
     dataset = drawn.of_draw(max(sizes))

@@ -23,7 +23,7 @@ from deepfake_spectra.errors import ExperimentError
 from deepfake_spectra.files import display_path, listed, printable
 from deepfake_spectra.image_files import REMARKS, read_gray
 from deepfake_spectra.image_folders import draw_files, list_sources
-from deepfake_spectra.missing_spectra import Part, measure_missing
+from deepfake_spectra.missing_spectra import falls_to, measure_missing
 from deepfake_spectra.parallel import in_threads
 from deepfake_spectra.spectrum_cache import SpectrumCache
 from radial_spectrum import log_power_plane
@@ -108,9 +108,9 @@ def load_spectra(
 
 
 def measure_part(
+    part: str,
     images: ImageFolder,
     features: Sequence[Feature],
-    part: Part,
     n_samples: int | None = None,
     *,
     seed: int = 0,
@@ -119,27 +119,37 @@ def measure_part(
     """Measure what falls to one part of the images that `load_spectra` would draw, and load nothing.
 
     When each part has been measured, by however many processes on however many machines that share `images.cache_dir`,
-    `load_spectra` finds all of them there.
+    `load_spectra` finds all of it there.
 
     Parameters
     ----------
+    part : str
+        As "3/16"; see `missing_spectra.falls_to`.
     images, n_samples, seed, n_threads
         As in `load_spectra`.
     features : sequence of Feature
-        All are measured of a file that is decoded once.
-    part : Part
+        All of them are measured of a file that is decoded once.
+
+    Raises
+    ------
+    UsageError, ExperimentError, KeyboardInterrupt
+        As in `load_spectra`; but unreadable files, however many, are only named.
     """
+    if not features:
+        return
     n_of_source = _numbers_drawn(images, seed, n_samples)
     drawn = [key for source, draw in draw_files(images, seed).items() for key in draw[: n_of_source[source]]]
-    keys = [key for key in drawn if part.falls_to_it(key)]
+    keys = [key for key in drawn if falls_to(part, key.path)]
     caches = [SpectrumCache(images.cache_dir, feature) for feature in features]
-    outcome = measure_missing(images.path, keys, caches, str(part), n_threads)
-    unreadable = outcome.unreadable.items()
+    outcome = measure_missing(images.path, keys, caches, f"part {part}", n_threads)
     print(
-        f"{part}: {len(keys)} of {len(drawn)} images, {len(keys) * len(caches) - outcome.n_computed} spectra from "
-        f"{display_path(images.cache_dir)}, {outcome.n_computed} computed; when all parts are there, run without PART"
-        + (f"; not readable: {listed([f'{path} ({reason})' for path, reason in unreadable])}" if unreadable else "")
+        f"part {part}, {len(keys)} of {len(drawn)} images, {len(features)} spectra of each: "
+        f"{len(keys) * len(caches) - outcome.n_computed} from {display_path(images.cache_dir)}, "
+        f"{outcome.n_computed} computed"
     )
+    if outcome.unreadable:
+        found = [f"{path} ({reason})" for path, reason in outcome.unreadable.items()]
+        print(f"without a spectrum: {listed(found)}")
 
 
 def load_altered(

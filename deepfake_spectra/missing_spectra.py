@@ -16,7 +16,7 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from deepfake_spectra.dataset import Feature
-from deepfake_spectra.errors import ExperimentError, UnreadableImage, UsageError
+from deepfake_spectra.errors import ExperimentError, UnreadableImage
 from deepfake_spectra.files import display_path, listed
 from deepfake_spectra.measurement import measure_features
 from deepfake_spectra.packages import LatePackage, require
@@ -30,21 +30,6 @@ PATIENCE = 60  # seconds that a scheduler has to answer in, and a worker to join
 distributed = LatePackage(lambda: import_module("distributed"))
 
 
-class Part(NamedTuple):
-    """One of several processes that share the files among them by the hash of their paths."""
-
-    number: int  # from 1
-    n_parts: int
-
-    def falls_to_it(self, key: FileKey) -> bool:
-        """Tell whether a file is this process's to measure."""
-        path = key.path.encode("utf-8", "surrogateescape")
-        return zlib.crc32(path) % self.n_parts == self.number - 1
-
-    def __str__(self):
-        return f"part {self.number} of {self.n_parts}"
-
-
 class Outcome(NamedTuple):
     """What came of measuring."""
 
@@ -53,12 +38,10 @@ class Outcome(NamedTuple):
     unreadable: dict[str, str]  # path -> reason, of files that gave no spectrum
 
 
-def parse_part(text: str) -> Part:
-    """Return the part that is meant by "3/16"; UsageError where none is."""
-    number, _, n_parts = text.partition("/")
-    if not (number.isdecimal() and n_parts.isdecimal() and 1 <= int(number) <= int(n_parts)):
-        raise UsageError(f"PART is {text!r}: expected two numbers as 3/16, the first from 1 to the second")
-    return Part(int(number), int(n_parts))
+def falls_to(part: str, path: str) -> bool:
+    """Tell whether a file is one of those that a process shall measure which is, say, "3/16": the third of sixteen."""
+    number, n_parts = map(int, part.split("/"))
+    return zlib.crc32(path.encode("utf-8", "surrogateescape")) % n_parts == number - 1
 
 
 def measure_missing(

@@ -29,6 +29,12 @@ from deepfake_spectra.packages import REQUIRED, require, requirements_of
 from deepfake_spectra.stderr import libraries_silent
 
 
+def _is_part(text):
+    """Tell whether a text is a part like 3/16."""
+    number, _, n_parts = text.partition("/")
+    return number.isdecimal() and n_parts.isdecimal() and 1 <= int(number) <= int(n_parts)
+
+
 def _from_to(low, high):
     """Return the words for a range, both ends included, and the function that says whether a value lies in it."""
     return f"{low} to {high}", lambda value: low <= value <= high
@@ -37,6 +43,7 @@ def _from_to(low, high):
 ALLOWED_VALUES = {  # of those constants that a script has; upper ends lie well past any use
     "MAX_UNREADABLE": _from_to(0, 1),
     "N_BINS": _from_to(2, 10000),
+    "PART": ("two numbers as 3/16, the first from 1 to the second", _is_part),
     "TEST_SHARE": ("above 0 and below 1", lambda share: 0 < share < 1),
     "SAMPLE_SIZES": ("at least one number above 0", lambda sizes: sizes and min(sizes) > 0),
     "N_SPLITS": _from_to(1, 1000),

@@ -66,7 +66,11 @@ def count_frames(images: ImageFolder) -> dict[str, int]:
 
 
 def load_frames(
-    images: ImageFolder, feature: Feature, n_threads: int = -1, max_unreadable: float = 0.01
+    images: ImageFolder,
+    feature: Feature,
+    n_threads: int = -1,
+    max_unreadable: float = 0.01,
+    scheduler: str | None = None,
 ) -> SpectrumDataset:
     """Return the spectra of all frames that the index of a folder of crops names, grouped by video.
 
@@ -75,7 +79,7 @@ def load_frames(
     images : ImageFolder
         From `find_frames`.
     feature : Feature
-    n_threads, max_unreadable
+    n_threads, max_unreadable, scheduler
         As in `image_spectra.load_spectra`.
 
     Returns
@@ -84,7 +88,7 @@ def load_frames(
         With `identities` (of the sample: the photograph) where the names of all videos tell them.
     """
     index = {row.path: row for row in read_index(images.path)}
-    dataset = load_spectra(images, feature, n_threads=n_threads, max_unreadable=max_unreadable)
+    dataset = load_spectra(images, feature, n_threads=n_threads, max_unreadable=max_unreadable, scheduler=scheduler)
     dataset.skipped.extend(
         (path, "not there, though the index names it")
         for path in sorted(index.keys() - set(dataset.paths) - {path for path, _ in dataset.skipped})
