@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from importlib import import_module
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -25,7 +26,7 @@ from deepfake_spectra.spectrum_cache import FileKey, SpectrumCache, measured_by
 
 FILES_PER_TASK = 128  # of dask: about a second of work
 TASKS_AHEAD = 512  # that the scheduler knows of at a time
-PATIENCE = 60  # seconds that a scheduler has to answer in, and a worker to join it
+PATIENCE = 30  # seconds that a scheduler has to answer in, and a worker to join it
 
 distributed = LatePackage(lambda: import_module("distributed"))
 
@@ -114,7 +115,7 @@ def _by_threads(folder, caches, lacking, n_threads) -> Iterator[tuple[int, dict[
             unreadable = {}
             for number, result in zip(numbers, found, strict=True):
                 if isinstance(result, UnreadableImage):
-                    unreadable[key.path] = str(result)
+                    unreadable.setdefault(key.path, str(result))
                 else:
                     caches[number].add(key, result)
             yield 1, unreadable
@@ -200,7 +201,7 @@ def _connect(scheduler):
     require("distributed")
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # it has its own way to say what `_result` says
     try:
-        client = distributed.Client(scheduler, timeout=PATIENCE, set_as_default=False)
+        client = distributed.Client(scheduler, timeout=PATIENCE)
     except (OSError, ValueError, TypeError) as error:
         raise ExperimentError(f"{scheduler}: no dask scheduler answers there ({type(error).__name__})") from None
     try:
@@ -208,6 +209,9 @@ def _connect(scheduler):
     except TimeoutError:
         client.close()
         raise ExperimentError(f"{scheduler}: has no worker; start one: python -m dask worker {scheduler}") from None
+    if None in client.run(find_spec, __package__).values():  # the names of our types would end that worker
+        client.close()
+        raise ExperimentError(f"a dask worker has no {__package__}; start it in the repository's folder")
     return client
 
 
@@ -223,4 +227,4 @@ def _result(future, batch, scheduler):
     except (distributed.CancelledError, distributed.comm.CommClosedError):
         raise ExperimentError(f"{scheduler}: lost; what was measured is kept, run again") from None
     except ModuleNotFoundError as error:
-        raise ExperimentError(f"a dask worker has no {error.name}; start it in the repository's folder") from None
+        raise ExperimentError(f"a dask worker has no {error.name}; install what requirements-dask.txt names") from None

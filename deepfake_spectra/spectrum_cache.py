@@ -131,6 +131,8 @@ class SpectrumCache:
             np.full((len(keys), n_bins), np.nan), np.zeros(len(keys), IMAGE_HEADER), [""] * len(keys), [""] * len(keys)
         )
         for shard, rows, places, _ in self._matches(keys):
+            if len(rows) == 0:
+                continue
             if (shard.lengths == n_bins).all():
                 spectra = shard.values.reshape(-1, n_bins)[rows].astype(np.float64, copy=False)
             else:  # one by one: of many at once, the last bits would depend on how many

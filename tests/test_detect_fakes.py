@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -154,7 +155,7 @@ def clips(tmp_path_factory):
             write_clip(folder / ("videos" if number else "unseen") / label / f"{number}.mp4", frames)
     extract_videos(folder / "videos", folder / "frames", CropOptions(3, "centre"), n_threads=1)
     feature = Feature(crop="centre_third", n_bins=20, normalise=True)
-    dataset = load_frames(find_frames(folder / "frames")._replace(cache_dir=folder / "cache"), feature, n_threads=1)
+    dataset = load_frames(replace(find_frames(folder / "frames"), cache_dir=folder / "cache"), feature, n_threads=1)
     save_judge(folder / "judge", new_judge("deepfake_detection", RBF, dataset))
     return folder
 
