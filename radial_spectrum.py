@@ -37,6 +37,7 @@ Unit = Literal["pixel", "cycles/pixel"]
 EPSILON = 1e-8  # the authors', added to the complex DFT: it bounds the logarithm where a frequency is empty
 LARGE_IMAGE = 2**22  # pixels; of larger ones the rings of two shapes are kept, not of 64
 LONG_SPECTRUM = 2048  # values; a longer one is resampled without a matrix
+VALUES_AT_ONCE = 2**15  # of a plane, that stay in the processor's own cache
 SMALLEST_SIDE = 9  # pixels; below it a ring holds too few frequencies to be an average
 
 
@@ -82,13 +83,11 @@ def radial_spectrum(gray: np.ndarray, convention: Convention = "published", dtyp
     if gray.dtype.kind == "f" and not np.isfinite(gray).all():
         raise ValueError("the image holds values that are not finite")
     rings = _rings(gray.shape, convention)
-    if np.dtype(dtype) == np.float32:  # four float32 powers multiplied would overflow: add their logarithms
-        log_power = _fold(np.log(_half_plane_power(gray.astype(np.float32))), rings, np.add)
+    power = _half_plane_power(gray.astype(dtype))
+    if power.dtype == np.float32:  # which holds no product of four powers, but one of four amplitudes
+        sums = 2 * (rings.sums @ _folded_log(np.sqrt(power, out=power), rings).ravel())
     else:
-        log_power = np.log(_fold(_half_plane_power(gray.astype(np.float64)), rings, np.multiply))
-    if rings.weights is not None:
-        log_power *= rings.weights
-    sums = np.bincount(rings.bins, log_power.ravel(), len(rings.counts))
+        sums = rings.sums @ _folded_log(power, rings).ravel()
     return _kept_bins(10 * sums / rings.counts, convention)  # 20 ln|F| = 10 ln|F|^2
 
 
@@ -262,13 +261,12 @@ class _Rings(NamedTuple):
     rows: np.ndarray  # (n_rows,) signed distance from DC of one row of each pair
     mirrored_rows: np.ndarray  # (n_rows,) of the other, as far from the centre; of the same one where there is no other
     column_offset: int  # 1 where the centre stands half a pixel off the column of DC
-    bins: np.ndarray  # (n_rows * n_columns,) ring of each folded value
+    sums: object  # csr_array, (n rings, n_rows * n_columns) 1 on its ring, 1/2 for each axis without the other
     counts: np.ndarray  # (n rings,) number of frequencies, over the whole plane
-    weights: np.ndarray | None  # (n_rows, n_columns) 1/2 for each axis without the other; None where all are 1
 
 
 def _rings(shape, convention):
-    """Return the rings of an image shape, computed once: they take 2 bytes a pixel, so few of large ones are kept."""
+    """Return the rings of an image shape, computed once: they take 3 bytes a pixel, so few of large ones are kept."""
     return (_common_rings if np.prod(shape) <= LARGE_IMAGE else _large_rings)(shape, convention)
 
 
@@ -278,10 +276,11 @@ def _folded_rings(shape, convention):
     axes = [_mirror_pairs(side, shift) for side, shift in zip(shape, _centre_to_dc(shape, convention))]
     (rows, mirrored_rows, row_weights), (columns, mirrored_columns, column_weights) = axes
     bins = _ring_of(rows, columns, shape, convention).ravel()
-    weights = np.outer(row_weights, column_weights)
-    counts = np.bincount(bins, 4 * weights.ravel())
+    weights = np.outer(row_weights, column_weights).ravel()
+    counts = np.bincount(bins, 4 * weights)
+    sums = scipy.sparse.csr_array((weights, (bins, np.arange(len(bins)))), shape=(len(counts), len(bins)))
     column_offset = int(mirrored_columns[0] != columns[0])
-    return _Rings(rows, mirrored_rows, column_offset, bins, counts, None if np.all(weights == 1) else weights)
+    return _Rings(rows, mirrored_rows, column_offset, sums, counts)
 
 
 _common_rings, _large_rings = lru_cache(maxsize=64)(_folded_rings), lru_cache(maxsize=2)(_folded_rings)
@@ -314,13 +313,26 @@ def _fold(half_plane, rings, combine):
     return combine(folded, right[-rings.mirrored_rows], out=folded)
 
 
+def _folded_log(half_plane, rings):
+    """Return the sum of the logarithms of the four frequencies that `_fold` brings together, (n_rows, n_columns)."""
+    with np.errstate(over="ignore"):
+        product = _fold(half_plane, rings, np.multiply)
+    if np.isfinite(product).all():
+        return np.log(product)
+    return _fold(np.log(half_plane), rings, np.add)  # of an image that is very bright, or very large
+
+
 def _half_plane_power(gray):
     """Return |F + 1e-8|^2 over columns 0 ... width // 2 of the unshifted plane, in the precision of `gray`."""
     transform = scipy.fft.rfft2(gray, workers=1)
-    transform.real += EPSILON
-    parts = transform.view(gray.dtype)  # real and imaginary parts side by side: squared in one pass, in place
-    np.square(parts, out=parts)
-    return transform.real + transform.imag
+    power = np.empty(transform.shape, gray.dtype)
+    n_rows = max(1, VALUES_AT_ONCE // power.shape[1])
+    for top in range(0, len(power), n_rows):
+        part, block = power[top : top + n_rows], transform[top : top + n_rows]
+        np.add(block.real, EPSILON, out=part)
+        np.square(part, out=part)
+        part += np.square(block.imag)
+    return power
 
 
 def _ring_of(rows, columns, shape, convention):
