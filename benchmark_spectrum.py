@@ -1,8 +1,9 @@
 """How many images a second become a spectrum: the straightforward code, ours, and what no code can beat.
 
-Each way reads the same JPEG files, from the file to the radial spectrum, on one thread and on all cores. All ways take
-turns in one run, so that what else the machine does falls on each of them; the speed is the median over the turns, the
-ratio the median of the ratios within a turn. In the same run the spectra are compared: a fast wrong answer ends it.
+Each way reads the same files, from the file to the radial spectrum, on one thread and on all cores: baseline JPEGs,
+progressive ones, PNGs of the same pixels. All ways take turns in one run, so that what else the machine does falls on
+each of them; the speed is the median over the turns, the ratios the median of the ratios within a turn. In the same run
+the spectra are compared: a fast wrong answer ends it.
 
     python benchmark_spectrum.py                                    # on images that it makes itself
     python benchmark_spectrum.py --images-dir data/faces_hq
@@ -51,22 +52,27 @@ N_THREADS: int = -1  # measured beside one thread; -1: one per core
 # output
 OUTPUT_DIR: Path = Path("plots")  # for benchmark.md
 
+KINDS = {"JPEG": (".jpg",), "progressive JPEG": (".jpg", cv2.IMWRITE_JPEG_PROGRESSIVE, 1), "PNG": (".png",)}
 LARGEST_DEVIATION = {"float64": 1e-9, "float32": 1e-3}  # relative; the straightforward running sum itself errs by 1e-10
 
 
 def make_images(folder, settings):
-    """Write JPEGs with the 1/f amplitude of photographs and little colour, and return their paths."""
+    """Write pictures with the 1/f amplitude of photographs and little colour; return {kind of file: their paths}."""
     side = settings.side
     frequencies = np.hypot(scipy.fft.fftfreq(side)[:, None], scipy.fft.rfftfreq(side))
     frequencies[0, 0] = np.inf  # no mean: that is added below
-    paths = [folder / f"{number:04}.jpg" for number in range(settings.n_images)]
-    for number, path in enumerate(paths):
+    paths = {kind: [] for kind in KINDS}
+    for number in range(settings.n_images):
         noise = np.random.default_rng((settings.seed, number)).standard_normal((3, side, side), dtype=np.float32)
         planes = scipy.fft.irfft2(scipy.fft.rfft2(noise) / frequencies, (side, side))
         luminance, *colour = planes / planes.std(axis=(1, 2), keepdims=True)
         tints = (colour[0], -colour[0] - colour[1], colour[1])
         pixels = np.stack([128 + 50 * luminance + 10 * tint for tint in tints], axis=-1).clip(0, 255).astype(np.uint8)
-        path.write_bytes(cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, settings.jpeg_quality])[1])
+        for kind, (ending, *options) in KINDS.items():
+            quality = [cv2.IMWRITE_JPEG_QUALITY, settings.jpeg_quality] if ending == ".jpg" else []
+            path = folder / f"{kind} {number:04}{ending}"
+            path.write_bytes(cv2.imencode(ending, pixels, [*options, *quality])[1])
+            paths[kind].append(path)
     return paths
 
 
@@ -165,30 +171,50 @@ def run_way(way, paths, n_threads):
         pass
 
 
-def speed_table(speeds):
-    """Return a Markdown table: median images a second, and the ratio to the straightforward code on one thread."""
-    base = speeds["straightforward", 1]
+def speed_table(speeds_of):
+    """Return a Markdown table of {kind: speeds}: median images a second, and ratios with their range over the turns.
+
+    The ratios are to the straightforward code on one thread, and to the limit in the same precision on as many threads.
+    """
     body = []
-    for (name, n_threads), measured in speeds.items():
-        ratios = measured / base
-        body.append([
-            name, str(n_threads), f"{np.median(measured):.1f}", f"{1000 / np.median(measured):.2f}",
-            f"{np.median(ratios):.1f} ({ratios.min():.1f}–{ratios.max():.1f})",
-        ])  # fmt: skip
-    return markdown_table(["from the file on", "threads", "images/s", "ms/image", "ratio (lowest–highest)"], body)
+    for kind, speeds in speeds_of.items():
+        for (name, n_threads), measured in speeds.items():
+            limit = speeds.get((f"limit: decoding + rfft2, {name.removeprefix('ours, ')}", n_threads))
+            body.append([
+                kind, name, str(n_threads), f"{np.median(measured):.1f}", f"{1000 / np.median(measured):.2f}",
+                ratio_text(measured / speeds["straightforward", 1], 1),
+                "" if limit is None else ratio_text(limit / measured, 2),
+            ])  # fmt: skip
+    names = [
+        "files",
+        "from the file on",
+        "threads",
+        "images/s",
+        "ms/image",
+        "speed to straightforward",
+        "time to limit",
+    ]
+    return markdown_table(names, body)
 
 
-def circumstances(paths, settings):
+def ratio_text(ratios, n_digits):
+    """Return the median of ratios and their range."""
+    return "{:.{n}f} ({:.{n}f}–{:.{n}f})".format(np.median(ratios), ratios.min(), ratios.max(), n=n_digits)
+
+
+def circumstances(paths_of, settings):
     """Return what was measured, and on what."""
     made = f"made by the script (1/f noise in colour, JPEG quality {settings.jpeg_quality})"
     origin = made if settings.images_dir is None else f"from {repository_path(settings.images_dir)}"
+    paths = next(iter(paths_of.values()))
     sizes = sorted({"{1}x{0}".format(*decode(path).shape) for path in paths})
     more = f" and {len(sizes) - 3} other sizes" if len(sizes) > 3 else ""
-    kilobytes = np.mean([path.stat().st_size for path in paths]) / 1000
+    kilobytes = [f"{kind} {np.mean([path.stat().st_size for path in of_kind]) / 1000:.0f} kB"
+                 for kind, of_kind in paths_of.items()]  # fmt: skip
     load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""  # ours included
     packages = versions({"numpy": "numpy", "scipy": "scipy", "opencv": "cv2", "joblib": "joblib"})
     return (
-        f"{len(paths)} images of {', '.join(sizes[:3])}{more}, {kilobytes:.0f} kB on average, {origin}; "
+        f"{len(paths)} images of {', '.join(sizes[:3])}{more}, on average {', '.join(kilobytes)}, {origin}; "
         f"{settings.n_repeats} turns of each way, medians. {processor()}, {os.cpu_count()} cores{load}; "
         f"{', '.join(f'{package} {version}' for package, version in packages.items())}."
     )
@@ -208,17 +234,21 @@ def main():
     check_outputs([(table, rb"\A# Speed\n")], [settings.images_dir] if settings.images_dir else [])
     with ExitStack() as stack:
         if settings.images_dir is None:
-            paths = make_images(Path(stack.enter_context(tempfile.TemporaryDirectory())), settings)
+            paths_of = make_images(Path(stack.enter_context(tempfile.TemporaryDirectory())), settings)
         else:
-            paths = find_images(settings.images_dir, settings.n_images)
+            paths_of = {"as they are": find_images(settings.images_dir, settings.n_images)}
+        paths = [path for of_kind in paths_of.values() for path in of_kind]
         deviations = largest_deviations(paths)  # reads each file once before it counts
         thread_counts = sorted({1, joblib.effective_n_jobs(settings.n_threads)})
-        speeds = measure_speeds(paths, thread_counts, settings.n_repeats)
+        speeds_of = {
+            kind: measure_speeds(of_kind, thread_counts, settings.n_repeats) for kind, of_kind in paths_of.items()
+        }
         agreement = ", ".join(f"{deviation:.0e} in {precision}" for precision, deviation in deviations.items())
         text = (
-            f"{speed_table(speeds)}\n\nRatio: to the straightforward code on one thread, turn by turn. Largest "
-            f"relative deviation of a bin from it, on these images: {agreement}.\n\n"
-            f"{circumstances(paths, settings)}\n\n"
+            f"{speed_table(speeds_of)}\n\nSpeed: to the straightforward code on one thread, turn by turn. Time: to "
+            "decoding + rfft2 in the same precision on as many threads. In brackets lowest and highest. Largest relative "
+            f"deviation of a bin from the straightforward code, on these images: {agreement}.\n\n"
+            f"{circumstances(paths_of, settings)}\n\n"
             f"    python {shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])}"
         )
     print(f"{text}\n")
