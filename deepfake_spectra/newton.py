@@ -85,24 +85,27 @@ class _NewtonClassifier(ClassifierMixin, BaseEstimator, ABC):
 
         `signs` (n,) are -1 and 1. The intercept that is penalised is the one at 0, as if nothing were centred.
         """
-        at_zero = np.append(-rows.centre, 1.0)
-        penalty = np.diag(np.append(np.ones(len(rows.centre)), 0.0))
-        penalty += self._is_intercept_penalised * np.outer(at_zero, at_zero)
-        weights, scores = np.zeros(len(penalty)), np.zeros(len(signs))
+        penalised = np.eye(len(rows.centre) + 1)  # times the weights: what is squared
+        penalised[-1] = self._is_intercept_penalised * np.append(-rows.centre, 1.0)
+        weights, scores = np.zeros(len(penalised)), np.zeros(len(signs))
         for n_iter in range(1, self.max_iter + 1):
             self.n_iter_ = n_iter
             slopes, curvatures = self._derivatives(signs * scores)
             gradient, hessian = rows.gradient_and_hessian(signs * slopes, curvatures)
-            step = _solve(penalty + self.C * hessian, -(penalty @ weights + self.C * gradient))
+            gradient = penalised.T @ (penalised @ weights) + self.C * gradient
+            try:
+                step = _solve(penalised.T @ penalised + self.C * hessian, -gradient)
+            except np.linalg.LinAlgError:  # rounding errors, since it is positive definite
+                break
             moves = rows.scores(step)
             if np.abs(moves).max() <= self.tol * np.abs(scores).max():
                 return weights + step
 
             def slope(length, weights=weights, scores=scores, step=step, moves=moves):
                 of_losses = moves @ (signs * self._derivatives(signs * (scores + length * moves))[0])
-                return step @ penalty @ (weights + length * step) + self.C * of_losses
+                return (penalised @ step) @ (penalised @ (weights + length * step)) + self.C * of_losses
 
-            if slope(0.0) >= 0:  # rounding errors, since every step goes downhill
+            if slope(0.0) >= 0:  # the same, since every step goes downhill
                 break
             length = _length(slope)
             weights, scores = weights + length * step, scores + length * moves
