@@ -219,7 +219,7 @@ def _jackknife(predictions, units, blocks, n_blocks):
     block is passed over there.
     """
     everything = [
-        weighted_values(prediction, of_rows, np.ones((1, len(of_rows))))
+        weighted_values(prediction, of_rows, [np.ones((1, len(of_rows)))])
         for prediction, of_rows in zip(predictions, units)
     ]
     without = {
@@ -228,11 +228,12 @@ def _jackknife(predictions, units, blocks, n_blocks):
     scores = {metric: values[:, 0].copy() for metric, values in without.items()}
     for split, (prediction, of_rows, block_of_row) in enumerate(zip(predictions, units, blocks)):
         present, n_at_once = np.unique(block_of_row), max(1, _MOST_WEIGHTS // len(of_rows))
-        for start in range(0, len(present), n_at_once):
-            left_out = present[start : start + n_at_once]
-            weights = (block_of_row != left_out[:, None]).astype(np.float64)
-            for metric, values in weighted_values(prediction, of_rows, weights).items():
-                without[metric][split, left_out] = values
+        weightings = (
+            (block_of_row != present[start : start + n_at_once, None]).astype(np.float64)
+            for start in range(0, len(present), n_at_once)
+        )
+        for metric, values in weighted_values(prediction, of_rows, weightings).items():
+            without[metric][split, present] = values
     variances = {}
     for metric, values in without.items():
         is_defined = np.isfinite(values)

@@ -4,13 +4,13 @@ The positive class is "fake" throughout: a score grows with the belief that an i
 inside the function that uses it, so that `--help` of a script answers at once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from deepfake_spectra.dataset import FAKE
-from deepfake_spectra.roc import ROC_METRICS, likelihood_ratio_costs, roc_metrics
+from deepfake_spectra.roc import ROC_METRICS, falling, likelihood_ratio_costs, roc_metrics
 
 SHARES = ("accuracy", "balanced_accuracy", "recall_real", "recall_fake")
 METRICS = (*SHARES, *ROC_METRICS, "cllr")
@@ -35,11 +35,13 @@ def metric_values(prediction: Prediction, units: np.ndarray | None = None) -> di
         What each test row belongs to; default each to itself. See `roc.likelihood_ratio_costs`.
     """
     units = prediction.rows if units is None else units
-    values = weighted_values(prediction, units, np.ones((1, len(units))))
+    values = weighted_values(prediction, units, [np.ones((1, len(units)))])
     return {metric: float(value[0]) for metric, value in values.items()}
 
 
-def weighted_values(prediction: Prediction, units: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
+def weighted_values(
+    prediction: Prediction, units: np.ndarray, weightings: Iterable[np.ndarray]
+) -> dict[str, np.ndarray]:
     """Return {metric: (n_weightings,) values} for all of METRICS.
 
     Parameters
@@ -47,20 +49,26 @@ def weighted_values(prediction: Prediction, units: np.ndarray, weights: np.ndarr
     prediction : Prediction
     units : (n_test,)
         What each test row belongs to.
-    weights : (n_weightings, n_test) float
-        How often each test row counts. The likelihood ratios behind Cllr stay those of all rows.
+    weightings : iterable of (n, n_test) float
+        How often each test row counts; of many weightings, some at a time. The likelihood ratios behind Cllr stay
+        those of all rows.
     """
     is_fake = prediction.labels == FAKE
     correct = prediction.predicted == prediction.labels
     costs = likelihood_ratio_costs(is_fake, prediction.scores, np.unique(units, return_inverse=True)[1])
-    with np.errstate(invalid="ignore"):  # 0 / 0 where a class has no weight
-        accuracy = weights @ correct / weights.sum(axis=1)
-        recalls, mean_costs = (
-            [weights[:, side] @ column[side] / weights[:, side].sum(axis=1) for side in (~is_fake, is_fake)]
-            for column in (correct, costs)
-        )
-    values = dict(zip(SHARES, (accuracy, sum(recalls) / 2, *recalls)))
-    return values | roc_metrics(is_fake, prediction.scores, weights) | {"cllr": sum(mean_costs) / 2}
+    ranking, classes = falling(prediction.scores), [np.flatnonzero(side) for side in (~is_fake, is_fake)]
+    values = []
+    for weights in weightings:
+        with np.errstate(invalid="ignore"):  # 0 / 0 where a class has no weight
+            accuracy = weights @ correct / weights.sum(axis=1)
+            recalls, mean_costs = zip(*(
+                [of_class @ column[rows] / of_class.sum(axis=1) for column in (correct, costs)]
+                for rows in classes
+                for of_class in [weights[:, rows]]
+            ))  # fmt: skip
+        shares = dict(zip(SHARES, (accuracy, sum(recalls) / 2, *recalls)))
+        values.append(shares | roc_metrics(is_fake, ranking, weights) | {"cllr": sum(mean_costs) / 2})
+    return {metric: np.concatenate([some[metric] for some in values]) for metric in METRICS}
 
 
 def roc_points(predictions: Sequence[Prediction]) -> tuple[np.ndarray, np.ndarray]:

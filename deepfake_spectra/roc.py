@@ -10,14 +10,22 @@ FALSE_ALARM_RATES = {"recall_fake_at_1": 0.01, "recall_fake_at_5": 0.05}
 ROC_METRICS = ("roc_auc", "average_precision", "equal_error_rate", *FALSE_ALARM_RATES)
 
 
-def roc_metrics(is_fake: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
+def falling(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the order in which scores (n,) fall, and where in it each of their values is seen last."""
+    order = np.argsort(-scores, kind="stable")
+    return order, np.flatnonzero(np.diff(scores[order], append=-np.inf))
+
+
+def roc_metrics(
+    is_fake: np.ndarray, ranking: tuple[np.ndarray, np.ndarray], weights: np.ndarray
+) -> dict[str, np.ndarray]:
     """Return {metric: value under each weighting} for ROC_METRICS.
 
     Parameters
     ----------
     is_fake : (n,) bool
-    scores : (n,) float
-        Larger means fake.
+    ranking : (order, last_of_ties)
+        From `falling`, of scores that are larger for what is more likely fake.
     weights : (n_weightings, n) float
         How often each row counts.
 
@@ -30,8 +38,7 @@ def roc_metrics(is_fake: np.ndarray, scores: np.ndarray, weights: np.ndarray) ->
         found at the lowest threshold that at most 1 % or 5 % of the reals reach; NaN where one real is more than that.
         All are NaN where a class has no weight.
     """
-    order = np.argsort(-scores, kind="stable")
-    last_of_ties = np.flatnonzero(np.diff(scores[order], append=-np.inf))
+    order, last_of_ties = ranking
     called = [(weights * side)[:, order].cumsum(axis=1)[:, last_of_ties] for side in (is_fake, ~is_fake)]
     fakes, reals = (np.pad(counts, ((0, 0), (1, 0))) for counts in called)  # before the first, nothing is called fake
     with np.errstate(invalid="ignore", divide="ignore"):  # NaN without a class
