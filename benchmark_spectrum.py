@@ -52,7 +52,7 @@ N_THREADS: int = -1  # measured beside one thread; -1: one per core
 # output
 OUTPUT_DIR: Path = Path("plots")  # for benchmark.md
 
-KINDS = {"JPEG": (".jpg",), "progressive JPEG": (".jpg", cv2.IMWRITE_JPEG_PROGRESSIVE, 1), "PNG": (".png",)}
+KINDS = {"JPEG": ".jpg", "progressive JPEG": ".jpg", "PNG": ".png"}  # of the files made
 LARGEST_DEVIATION = {"float64": 1e-9, "float32": 1e-3}  # relative; the straightforward running sum itself errs by 1e-10
 
 
@@ -68,10 +68,11 @@ def make_images(folder, settings):
         luminance, *colour = planes / planes.std(axis=(1, 2), keepdims=True)
         tints = (colour[0], -colour[0] - colour[1], colour[1])
         pixels = np.stack([128 + 50 * luminance + 10 * tint for tint in tints], axis=-1).clip(0, 255).astype(np.uint8)
-        for kind, (ending, *options) in KINDS.items():
-            quality = [cv2.IMWRITE_JPEG_QUALITY, settings.jpeg_quality] if ending == ".jpg" else []
+        for kind, ending in KINDS.items():
+            of_jpeg = {cv2.IMWRITE_JPEG_QUALITY: settings.jpeg_quality, cv2.IMWRITE_JPEG_PROGRESSIVE: "prog" in kind}
+            options = [int(word) for option in of_jpeg.items() for word in option] if ending == ".jpg" else []
             path = folder / f"{kind} {number:04}{ending}"
-            path.write_bytes(cv2.imencode(ending, pixels, [*options, *quality])[1])
+            path.write_bytes(cv2.imencode(ending, pixels, options)[1])
             paths[kind].append(path)
     return paths
 
@@ -246,8 +247,8 @@ def main():
         agreement = ", ".join(f"{deviation:.0e} in {precision}" for precision, deviation in deviations.items())
         text = (
             f"{speed_table(speeds_of)}\n\nSpeed: to the straightforward code on one thread, turn by turn. Time: to "
-            "decoding + rfft2 in the same precision on as many threads. In brackets lowest and highest. Largest relative "
-            f"deviation of a bin from the straightforward code, on these images: {agreement}.\n\n"
+            "decoding + rfft2 in the same precision on as many threads. In brackets lowest and highest. Largest "
+            f"relative deviation of a bin from the straightforward code, on these images: {agreement}.\n\n"
             f"{circumstances(paths_of, settings)}\n\n"
             f"    python {shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])}"
         )

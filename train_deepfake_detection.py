@@ -27,6 +27,7 @@ import numpy as np
 from deepfake_spectra.classification import (
     LOGISTIC_TOLERANCE,
     fit_title,
+    for_many_rows,
     predict_splits,
     result_rows,
     score_baselines,
@@ -134,7 +135,7 @@ def video_rows(dataset, splits, classifiers, authors_share, n_threads, **keys):
     if people is not None:
         people = people[np.unique(dataset.groups, return_index=True)[1]]
     rows, said = [], {}
-    for name, classifier in classifiers.items():
+    for name, classifier in for_many_rows(classifiers, splits)[0].items():
         what = fit_title(name, **keys)
         frames = predict_splits(classifier, dataset.spectra, dataset.labels, splits, n_threads, what)
         for rule in VIDEO_RULES:

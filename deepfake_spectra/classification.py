@@ -5,6 +5,7 @@ scikit-learn is loaded inside the functions that use it, so that `--help` of a s
 
 import warnings
 from collections.abc import Sequence
+from inspect import signature
 
 import numpy as np
 from tqdm import tqdm
@@ -18,6 +19,7 @@ from deepfake_spectra.parallel import in_threads
 # Of liblinear. By its default, 1e-4, it stops so early on unscaled spectra that the last bit of a sum, which depends on
 # the processor, decides some verdicts; down here it stands still, for twice the time.
 LOGISTIC_TOLERANCE = 1e-10
+MOST_SVC_ROWS = 4000  # beyond, the time of a fit grows faster than the square of the rows; see docs/scale.md
 
 
 class KMeansDetector:
@@ -38,7 +40,9 @@ class KMeansDetector:
         """Find two clusters in the spectra (n, n_bins); the labels (n,) only name them."""
         from sklearn.cluster import KMeans
 
-        self._k_means = KMeans(n_clusters=2, n_init=10, random_state=self.seed).fit(spectra)
+        # of many rows two copies less: the spectra of a split are one already, and the tolerance would need another
+        sparing = {"copy_x": False, "tol": 0} if len(spectra) > MOST_SVC_ROWS else {}
+        self._k_means = KMeans(n_clusters=2, n_init=10, random_state=self.seed, **sparing).fit(spectra)
         agreement = np.mean(self._k_means.labels_ == labels)
         self._fake_cluster = 1 if agreement >= 0.5 else 0
         return self
@@ -141,8 +145,10 @@ def score_classifiers(
         each classifier has `predictions`, too: a `Prediction` for each split, whose `rows` are paths.
     """
     columns = dataset.spectra if columns is None else columns
+    classifiers, sentences = for_many_rows(classifiers, splits)
+    dataset.remarks += [sentence for sentence in sentences if sentence not in dataset.remarks]
     units = {"groups": dataset.kept_together} if dataset.is_grouped else {"equal": dataset.equal_images}
-    paths = np.array(dataset.paths)
+    paths = np.array(dataset.paths, dtype=object)  # whose selections copy no text
     rows = []
     for name, classifier in classifiers.items():
         what = fit_title(name, **keys)
@@ -175,11 +181,45 @@ def score_baselines(
     from sklearn.tree import DecisionTreeClassifier
 
     majority = {"majority_class": DummyClassifier(strategy="most_frequent")}
-    rows = score_classifiers(dataset, splits, majority, n_threads, **keys)
+    rows = score_classifiers(dataset, splits, majority, n_threads, np.zeros((len(dataset), 1)), **keys)
     if dataset.headers is None:
         return rows
     tree = {"headers_only": DecisionTreeClassifier(random_state=seed)}
     return rows + score_classifiers(dataset, splits, tree, n_threads, header_columns(dataset.headers), **keys)
+
+
+def for_many_rows(classifiers: dict[str, object], splits: Sequence[Split]) -> tuple[dict[str, object], list[str]]:
+    """Return the classifiers that can be fitted to the training rows of some splits, and a sentence for each change.
+
+    Up to MOST_SVC_ROWS rows these are the classifiers that are given. Beyond, `newton` has the linear ones, and an SVC
+    of another kernel is left out.
+    """
+    n_rows = max(len(split.train) for split in splits)
+    if n_rows <= MOST_SVC_ROWS:
+        return classifiers, []
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.svm import SVC
+
+    from deepfake_spectra.newton import NewtonLogisticRegression, NewtonSVM
+
+    fitting, sentences = {}, []
+    for name, classifier in classifiers.items():
+        many = f"{name}: {n_rows:,} rows to train on, more than {MOST_SVC_ROWS:,}"
+        if isinstance(classifier, SVC) and classifier.kernel == "linear":
+            fitting[name] = NewtonSVM(C=classifier.C)
+            sentences.append(
+                f"{many}: squared hinge loss in place of the hinge, of which a fit takes more than n^2 time"
+            )
+        elif isinstance(classifier, SVC):
+            sentences.append(f"{many}: left out, since a fit with that kernel takes more than n^2 time")
+        elif isinstance(classifier, LogisticRegression):
+            fitting[name] = NewtonLogisticRegression(C=classifier.C)
+            sentences.append(
+                f"{many}: by Newton steps, the intercept not penalised, in place of liblinear's copy of all rows"
+            )
+        else:
+            fitting[name] = classifier
+    return fitting, sentences
 
 
 def predict_splits(
@@ -190,7 +230,9 @@ def predict_splits(
     n_threads: int = -1,
     what: str = "fits",
 ) -> list[Prediction]:
-    """Fit a clone of a classifier on each split's training rows and ask it about the test rows; one core per split.
+    """Fit a clone of a classifier on each split's training rows and ask it about the test rows.
+
+    One core per split; of many rows, whose copies would add up, one split after the other.
 
     Parameters
     ----------
@@ -209,7 +251,13 @@ def predict_splits(
 
     stopped_early = []
 
+    takes_rows = "rows" in signature(classifier.fit).parameters  # and copies none
+
     def predict(split):
+        if takes_rows:
+            fitted = clone(classifier).fit(columns, labels, split.train)
+            scores = fitted.decision_function(columns, split.test)
+            return Prediction(split.test, labels[split.test], np.where(scores > 0, FAKE, REAL), scores)
         fitted = clone(classifier).fit(columns[split.train], labels[split.train])
         most_steps = getattr(fitted, "max_iter", -1)
         stopped_early.append(0 < most_steps <= np.max(getattr(fitted, "n_iter_", 0)))
@@ -222,7 +270,8 @@ def predict_splits(
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the sentence below says it
-        predictions = in_threads(predict, splits, n_threads)
+        has_many_rows = max(len(split.train) for split in splits) > MOST_SVC_ROWS
+        predictions = in_threads(predict, splits, 1 if has_many_rows else n_threads)
         predictions = list(tqdm(predictions, what, len(splits), leave=False, unit="split", disable=None))
     if any(stopped_early):
         n_stopped = f"{sum(stopped_early)} of {len(splits)} fits"
@@ -277,11 +326,18 @@ def standardised_weights(dataset: SpectrumDataset, classifier: object) -> np.nda
     """Return the weight of each bin in a linear classifier fitted to all rows, times the bin's spread, (n_bins,)."""
     from sklearn.base import clone
     from sklearn.exceptions import ConvergenceWarning
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.utils import gen_batches
 
+    everything = np.arange(len(dataset))
+    [classifier] = for_many_rows({"linear": classifier}, [Split(everything, everything)])[0].values()
+    scaler = StandardScaler()
+    for rows in gen_batches(len(dataset), 4096):  # all at once would be copied
+        scaler.partial_fit(dataset.spectra[rows])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # `predict_splits` has said it
         weights = clone(classifier).fit(dataset.spectra, dataset.labels).coef_.ravel()
-    return weights * dataset.spectra.std(axis=0)
+    return weights * np.sqrt(scaler.var_)
 
 
 def number_or_none(value: float) -> float | None:

@@ -28,6 +28,7 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 
 from deepfake_spectra.answers import FALSE_ALARM_RATE
+from deepfake_spectra.classification import MOST_SVC_ROWS
 from deepfake_spectra.dataset import (
     IMAGE_HEADER,
     ORIGINS,
@@ -131,6 +132,9 @@ def save_run(
         return
     if groups is not None:
         dataset = replace(dataset, groups=np.array(groups))
+    if dataset.is_drawn and len(dataset) > MOST_SVC_ROWS:
+        print(f"the judge is of {MOST_SVC_ROWS:,} of these {len(dataset):,} images: its fits take more than n^2 time")
+        dataset = dataset.of_draw(MOST_SVC_ROWS)
     save_judge(path, new_judge(experiment, classifier, dataset))
     shown = display_path(path)
     print(f"judge: {shown}; ask it: python detect_fakes.py --judge {shlex.quote(shown)} FILE")

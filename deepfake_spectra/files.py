@@ -95,16 +95,17 @@ def write_text(path: Path, text: str) -> None:
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence]) -> str:
-    """Return a table as CSV; a text that a spreadsheet would run as a formula gets an apostrophe, see `from_cell`."""
+    """Return a table, or without a header more of its rows, as CSV; for texts like formulas see `from_cell`."""
     text = io.StringIO(newline="")
     writer = csv.writer(text)
-    writer.writerow(header)
+    if header:
+        writer.writerow(header)
     writer.writerows([_as_cell(value) if isinstance(value, str) else value for value in row] for row in rows)
     return text.getvalue()
 
 
 def from_cell(cell: str) -> str:
-    """Return the text that `csv_text` wrote as this cell."""
+    """Return the text that `csv_text` wrote as this cell; one that a spreadsheet would run got an apostrophe."""
     return cell[1:] if cell.startswith("'") and cell.lstrip("'").startswith(FORMULA_STARTS) else cell
 
 

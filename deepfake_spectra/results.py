@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 
 from deepfake_spectra import interrupts
@@ -180,10 +181,12 @@ def write_scores(path: Path, rows: Sequence[dict], groups: dict[str, str]) -> No
                     names = (printable(str(name)), printable(str(groups.get(name, ""))))
                     yield *values, number, *names, CLASS_NAMES[label], CLASS_NAMES[predicted], float(f"{score:.6g}")
 
-    text = csv_text([*keys, "split", "path", "group", "label", "predicted", "score"], lines())
+    all_lines = lines()
     with whole_file(path) as temporary, temporary.open("wb") as file:
         with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as packed:
-            packed.write(text.encode("utf-8"))
+            packed.write(csv_text([*keys, "split", "path", "group", "label", "predicted", "score"], ()).encode("utf-8"))
+            while some := list(islice(all_lines, 10_000)):
+                packed.write(csv_text((), some).encode("utf-8"))
 
 
 def commit() -> str | None:

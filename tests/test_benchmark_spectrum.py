@@ -11,7 +11,7 @@ from outputs import table_lines
 from pictures import by_opencv, picture
 
 import benchmark_spectrum
-from benchmark_spectrum import WAYS, decode, make_images, measure_speeds, speed_table, straightforward_spectrum
+from benchmark_spectrum import KINDS, WAYS, decode, make_images, measure_speeds, speed_table, straightforward_spectrum
 from radial_spectrum import radial_spectrum
 
 SMALL = ("--side", 64, "--n-images", 3, "--n-repeats", 2)
@@ -20,7 +20,8 @@ SMALL = ("--side", 64, "--n-images", 3, "--n-repeats", 2)
 def made(folder, **changed):
     """Return images as the script makes them."""
     folder.mkdir()
-    return make_images(folder, SimpleNamespace(**{"n_images": 2, "side": 64, "jpeg_quality": 75, "seed": 0} | changed))
+    settings = {"n_images": 2, "side": 64, "jpeg_quality": 75, "seed": 0} | changed
+    return make_images(folder, SimpleNamespace(**settings))["JPEG"]
 
 
 @pytest.fixture
@@ -39,8 +40,8 @@ def test_the_table_has_every_way_on_one_thread_and_on_all_and_the_circumstances(
     title, body = text.split("\n\n", 1)
     assert title == "# Speed" and body in done.stdout and done.stdout.endswith("written: plots/benchmark.md\n")
     _, *rows = table_lines(text, "# Speed")
-    assert [(row[0], row[1]) for row in rows] == [(name, threads) for threads in "12" for name in WAYS]
-    assert all(float(speed) > 0 for _, _, speed, _, _ in rows)
+    assert [tuple(row[:3]) for row in rows] == [(kind, name, n) for kind in KINDS for n in "12" for name in WAYS]
+    assert all(float(row[3]) > 0 and bool(row[6]) == row[1].startswith("ours") for row in rows)
     assert "3 images of 64x64" in text and "2 turns" in text and "made by the script" in text
     assert f"numpy {np.__version__}" in text and f"python benchmark_spectrum.py {' '.join(words)}" in text
     float64, float32 = map(float, re.search(r"on these images: (\S+) in float64, (\S+) in float32", text).groups())
@@ -48,10 +49,10 @@ def test_the_table_has_every_way_on_one_thread_and_on_all_and_the_circumstances(
 
 
 def test_a_folder_of_mixed_sizes_is_measured_and_named(benchmark, tmp_path):
-    made(tmp_path / "images")
+    made(tmp_path / "images", n_images=1)
     (tmp_path / "images/other.png").write_bytes(by_opencv(picture(0, (33, 48))))
     done = benchmark("--images-dir", "images", "--n-repeats", 1)
-    assert done.status == 0 and "3 images of 48x33, 64x64" in done.out and "made by the script" not in done.out
+    assert done.status == 0 and "4 images of 48x33, 64x64" in done.out and "made by the script" not in done.out
 
 
 def test_speeds_are_of_the_way_and_the_threads_they_are_named_after(tmp_path, monkeypatch):
@@ -73,11 +74,16 @@ def test_speeds_are_of_the_way_and_the_threads_they_are_named_after(tmp_path, mo
 
 
 def test_the_table_tells_medians_and_the_ratio_turn_by_turn():
-    speeds = {("straightforward", 1): np.array([1.0, 2, 4]), ("ours", 2): np.array([10.0, 10, 60])}
-    assert table_lines(speed_table(speeds), "") == [
-        ["from the file on", "threads", "images/s", "ms/image", "ratio (lowest–highest)"],
-        ["straightforward", "1", "2.0", "500.00", "1.0 (1.0–1.0)"],
-        ["ours", "2", "10.0", "100.00", "10.0 (5.0–15.0)"],
+    speeds = {
+        ("straightforward", 1): np.array([1.0, 2, 4]),
+        ("ours, float32", 2): np.array([10.0, 10, 60]),
+        ("limit: decoding + rfft2, float32", 2): np.array([20.0, 15, 60]),
+    }
+    assert table_lines(speed_table({"PNG": speeds}), "") == [
+        ["files", "from the file on", "threads", "images/s", "ms/image", "speed to straightforward", "time to limit"],
+        ["PNG", "straightforward", "1", "2.0", "500.00", "1.0 (1.0–1.0)", ""],
+        ["PNG", "ours, float32", "2", "10.0", "100.00", "10.0 (5.0–15.0)", "1.50 (1.00–2.00)"],
+        ["PNG", "limit: decoding + rfft2, float32", "2", "20.0", "50.00", "15.0 (7.5–20.0)", ""],
     ]
 
 
