@@ -4,7 +4,7 @@ Where reals and fakes have files of different quality, a detector learns the qua
 again at several qualities and sizes, the same for all, and each source is held out in turn: a detector is trained on
 the others, with its limits set on sources held out among those, and asked about the images of the source that is held
 out, as they are and altered. It answers "real", "fake" or "unsure" (docs/detector.md). Of 1,060 images of eight
-sources, each in five states, 15.9 % are answered, and 67.5 % (64-71) of the answers are right: not of use.
+sources, each in five states, 15.9 % are answered, and 67.5 % (63-72) of the answers are right: not of use.
 
     python train_resaved.py                      # data/faces_hq if it is there, else the built-in sample
     python train_resaved.py --data-dir DIR --real-sources A B --fake-sources C D
