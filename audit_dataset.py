@@ -32,7 +32,7 @@ from deepfake_spectra.errors import ExperimentError
 from deepfake_spectra.file_records import read_records
 from deepfake_spectra.files import FIGURE_MARK, REPOSITORY, check_outputs, display_path, listed, printable, write_text
 from deepfake_spectra.image_files import list_images
-from deepfake_spectra.image_folders import count_images, find_images, label_sources, sizes_that_fit
+from deepfake_spectra.image_folders import FACES_HQ_SOURCES, count_images, find_images, label_sources, sizes_that_fit
 from deepfake_spectra.image_spectra import load_spectra
 from deepfake_spectra.near_duplicates import near_groups, near_pairs
 from deepfake_spectra.packages import versions
@@ -58,9 +58,6 @@ N_THREADS: int = -1  # -1: one per core
 STRICT: bool = False  # exit status 1 where the verdict is bad
 OUTPUT_DIR: Path = Path("plots")  # for report, numbers and figure
 
-PAPER_SOURCES = {
-    "celebA-HQ_10K": REAL, "Flickr-Faces-HQ_10K": REAL, "100KFake_10K": FAKE, "thispersondoesntexists_10K": FAKE,
-}  # fmt: skip
 MARKS = {"md": rb"\A# Audit of ", "json": rb'\A\{\n "audit": "', "png": FIGURE_MARK, "pdf": FIGURE_MARK}
 COMMON_QUALITY = 75  # at which images of several formats are compared, where none is JPEG
 LEAF_SHARE = 0.02  # of the training images, the least in a leaf of a tree that sees one trait
@@ -79,6 +76,13 @@ def audit_name(images):
     if images.origin is BUILT_IN_SAMPLE:
         return images.origin.name
     return re.sub(r"[^\w.-]+", "_", images.path.resolve().name).lstrip(".-")[:100] or "data"
+
+
+def audit_title(images):
+    """Return what the report and the figure are called: a folder has the name that it has on the disk."""
+    if images.origin is BUILT_IN_SAMPLE:
+        return "Audit of the built-in sample: no reproduction of the paper"
+    return f"Audit of {printable(images.path.resolve().name)}"
 
 
 def list_files(images):
@@ -278,7 +282,7 @@ def write_report(outputs, title, report, rows):
 def main():
     settings = read_settings(__name__)
     labels = label_sources(settings.real_sources, settings.fake_sources)
-    images = find_images("faces_hq", settings.data_dir, labels, PAPER_SOURCES)
+    images = find_images("faces_hq", settings.data_dir, labels, FACES_HQ_SOURCES)
     name = audit_name(images)
     folder = settings.output_dir / images.origin.subfolder
     outputs = {ending: folder / f"{name}_audit.{ending}" for ending in MARKS}
@@ -310,7 +314,7 @@ def main():
         "unreadable": unreadable,
         "remarks": remarks,
     }
-    write_report(outputs, f"Audit of {name}{images.origin.said}", report, rows)
+    write_report(outputs, audit_title(images), report, rows)
     return int(settings.strict and any(finding.is_bad for finding in found))
 
 

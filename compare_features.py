@@ -16,22 +16,28 @@ _accuracy.csv, _results.json, _scores.csv.gz and _files.txt; for the sample into
 from deepfake_spectra.settings import read_settings, run, settings_record  # isort: skip; hears Ctrl-C
 
 from collections.abc import Sequence
-from itertools import product
 from pathlib import Path
 
 import numpy as np
 
 from deepfake_spectra.alterations import parse_steps
 from deepfake_spectra.classification import score_classifiers
-from deepfake_spectra.dataset import FAKE, REAL, Feature
+from deepfake_spectra.dataset import Feature
 from deepfake_spectra.errors import ExperimentError, UsageError
-from deepfake_spectra.image_folders import count_images, find_images, label_sources, say_sizes, sizes_that_fit
+from deepfake_spectra.image_folders import (
+    FACES_HQ_SOURCES,
+    count_images,
+    find_images,
+    label_sources,
+    say_sizes,
+    sizes_that_fit,
+)
 from deepfake_spectra.image_spectra import load_spectra
 from deepfake_spectra.intervals import paired_difference
 from deepfake_spectra.other_features import load_features, rings_together
 from deepfake_spectra.results import check_results, write_results
-from deepfake_spectra.splits import random_splits, source_splits
-from deepfake_spectra.tables import markdown_table, result_table, rows_of
+from deepfake_spectra.splits import pair_splits, random_splits
+from deepfake_spectra.tables import markdown_table, numbered, result_table, rows_of, signed_text
 
 # data
 DATA_DIR: Path | None = None  # folder with one sub-folder per source; none: data/faces_hq, else the built-in sample
@@ -55,9 +61,6 @@ REFERENCE = "radial", "logistic_tuned"  # feature and classifier that all others
 LOGISTIC_C = np.logspace(-5, 1, 7)  # of which the training rows choose
 RBF_C = 1, 10, 100
 INNER_FOLDS = 5
-PAPER_SOURCES = {
-    "celebA-HQ_10K": REAL, "Flickr-Faces-HQ_10K": REAL, "100KFake_10K": FAKE, "thispersondoesntexists_10K": FAKE,
-}  # fmt: skip
 NAMES = {
     "logistic_tuned": "tuned logistic regression", "svm_rbf_tuned": "tuned SVM, RBF", "svm_linear": "the paper's SVM",
     "condition": "all images", "": "as they are",
@@ -122,14 +125,10 @@ def scored(dataset, columns, classifiers, splits, n_threads, **keys):
 
 def transfer_rows(dataset, columns, classifiers, settings, **keys):
     """Return rows of each pair of a real and a fake source that is trained on, tested on the others."""
-    reals, fakes = dataset.sources_of(REAL), dataset.sources_of(FAKE)
     rows = []
-    for trained in product(reals, fakes) if len(reals) > 1 < len(fakes) else ():
-        tested = [name for name in reals + fakes if name not in trained]
-        splits = source_splits(dataset, trained, tested, settings.test_share, settings.n_splits, settings.seed)
-        keys |= {"table": "transfer", "train_sources": list(trained), "test_sources": tested}
-        if splits:
-            rows += scored(dataset, columns, classifiers, splits, settings.n_threads, **keys)
+    for trained, tested, splits in pair_splits(dataset, settings.test_share, settings.n_splits, settings.seed):
+        keys |= {"table": "transfer", "train_sources": trained, "test_sources": tested}
+        rows += scored(dataset, columns, classifiers, splits, settings.n_threads, **keys)
     return rows
 
 
@@ -169,12 +168,6 @@ def contender_title(name):
     return feature if classifier == REFERENCE[1] else f"{feature}, {NAMES[classifier]}"
 
 
-def gained_text(row):
-    """Return points gained with their interval, if there is one."""
-    text = f"{100 * row['mean']:+.1f}"
-    return text if row["low"] is None else f"{text} ({100 * row['low']:+.1f} to {100 * row['high']:+.1f})"
-
-
 def make_tables(rows, n_values):
     """Yield (caption, Markdown table) of all that was measured."""
     names = NAMES | {name: contender_title(name) for name in {row["classifier"] for row in rows}}
@@ -194,7 +187,7 @@ def make_tables(rows, n_values):
             [
                 (
                     NAMES.get(row["condition"], row["condition"]), contender_title(row["classifier"]),
-                    gained_text(row),
+                    signed_text(row, 100, 1),
                     f"{p['mean']:.3f}", f"{holms['mean']:.3f}",
                 )
                 for row, p, holms in zip(gained, p_values, p_holm)
@@ -230,7 +223,7 @@ def main():
     for steps in filter(None, settings.both_altered):
         parse_steps(steps)  # a wrong one ends the run before it has cost anything
     labels = label_sources(settings.real_sources, settings.fake_sources)
-    images = find_images("faces_hq", settings.data_dir, labels, PAPER_SOURCES)  # the sample's if there are none
+    images = find_images("faces_hq", settings.data_dir, labels, FACES_HQ_SOURCES)  # the sample's if there are none
     folder = settings.output_dir / images.origin.subfolder
     check_results(folder, "features", ("differences",), images.source_dirs())
     say_sizes(count_images(images), [settings.n_samples])
@@ -262,8 +255,7 @@ def main():
     dataset.skipped += [found for other in later for found in other.skipped if found not in dataset.skipped]
     title = f"Other features, {len(dataset)} images{dataset.origin.said}"
     n_values = ", ".join(f"{name} {spectra.shape[1]}" for name, spectra in columns.items())
-    captioned = enumerate(make_tables(rows, n_values), 1)
-    tables = [(f"Table {number}. {caption}", table) for number, (caption, table) in captioned]
+    tables = numbered(make_tables(rows, n_values))
     differences_figure(folder / "features_differences.png", rows, contender_title, NAMES, title)
     figures = {"features_differences.png": True}
     write_results(folder, "features", title, dataset, settings_record(settings), rows, tables, remarks, figures)

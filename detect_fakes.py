@@ -272,6 +272,9 @@ def main():
     sys.stdout.reconfigure(line_buffering=True)  # lines in order
     if not (settings.paths or settings.describe):
         raise UsageError("PATHS: name an image, a video or a folder; or ask with --describe what the judge is")
+    of_files = [f"--{name}" for name in ("csv", "json", "report", "plot") if getattr(settings, name)]
+    if of_files and not settings.paths:
+        raise UsageError(f"PATHS: no image, video or folder is named for {of_files[0]}; name one, or leave that out")
     files = list_files(settings.paths)
     judge_path = find_judge(settings.judge, settings.experiment)
     marks = ((settings.csv, CSV_MARK), (settings.json, JSON_MARK), (settings.report, REPORT_MARK))

@@ -24,16 +24,23 @@ from deepfake_spectra.settings import only_one, read_settings, run, settings_rec
 import re
 from dataclasses import replace
 from importlib.util import find_spec
-from itertools import chain, islice, product
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
 
 from deepfake_spectra.alterations import parse_steps
 from deepfake_spectra.classification import LOGISTIC_TOLERANCE, predict_splits, score_baselines
-from deepfake_spectra.dataset import FAKE, REAL, Feature, Precision
+from deepfake_spectra.dataset import Feature, Precision
 from deepfake_spectra.errors import UsageError
-from deepfake_spectra.image_folders import count_images, find_images, label_sources, say_sizes, sizes_that_fit
+from deepfake_spectra.image_folders import (
+    FACES_HQ_SOURCES,
+    count_images,
+    find_images,
+    label_sources,
+    say_sizes,
+    sizes_that_fit,
+)
 from deepfake_spectra.image_spectra import load_altered, load_spectra
 from deepfake_spectra.results import check_results, write_results
 from deepfake_spectra.robustness import (
@@ -45,8 +52,17 @@ from deepfake_spectra.robustness import (
     present,
     trial_rows,
 )
-from deepfake_spectra.splits import random_splits, source_splits
-from deepfake_spectra.tables import headers_warning, heading, markdown_table, metric_said, result_table, rows_of
+from deepfake_spectra.splits import pair_splits, random_splits
+from deepfake_spectra.tables import (
+    headers_warning,
+    heading,
+    markdown_table,
+    metric_said,
+    numbered,
+    result_table,
+    rows_of,
+    signed_text,
+)
 from deepfake_spectra.video_frames import count_frames, find_frames, load_frames
 from deepfake_spectra.video_protocols import by_class, frame_splits, independent_people, protocol_sides, video_splits
 from radial_spectrum import Convention
@@ -91,7 +107,7 @@ VIDEO_PANELS: tuple[str, ...] = ("h264 {17,23,30,40}",)  # further ones, of fram
 TRAINED_ALTERED: tuple[str, ...] = ("jpeg 80", "scale 0.6 bicubic", "blur 0.7", "noise 3")  # for the second training
 
 # how many it takes
-LEARNING_SIZES: tuple[int, ...] = (10, 20, 50, 100, 200, 500, 1000, 2000)  # images trained on; all there are come last
+LEARNING_SIZES: tuple[int, ...] = (10, 20, 50, 100, 200, 500, 1000, 2000)  # trained on; all there are come last
 LEARNING_ALTERED: tuple[str, ...] = ("jpeg 75",)  # beside as they are: all images altered, trained on and tested
 FRAME_COUNTS: tuple[int, ...] = (1, 2, 5, 10, 20)  # that a video is judged by
 
@@ -100,13 +116,9 @@ OUTPUT_DIR: Path = Path("plots")  # for tables and figures
 
 CLASSIFIER = "logistic_regression"
 FIGURES = ("panels", "transfer", "learning")
-PAPER_SOURCES = {
-    "celebA-HQ_10K": REAL, "Flickr-Faces-HQ_10K": REAL, "100KFake_10K": FAKE, "thispersondoesntexists_10K": FAKE,
-}  # fmt: skip
 METRICS = ("recall_real", "recall_fake", "balanced_accuracy", "roc_auc")
 NAMES = {
-    "condition": "test images", "n_samples": "images trained on", "headers_only": "size alone", "n_test": "tested",
-    "shift_real": "shift of reals", "shift_fake": "shift of fakes",
+    "headers_only": "size alone", "n_test": "tested", "shift_real": "shift of reals", "shift_fake": "shift of fakes",
 }  # fmt: skip
 
 
@@ -136,7 +148,7 @@ def load_data(settings, experiment):
         counts = count_frames(images)
     else:
         labels = label_sources(settings.real_sources, settings.fake_sources)
-        images = find_images("faces_hq", settings.data_dir, labels, PAPER_SOURCES)  # the sample's if there are none
+        images = find_images("faces_hq", settings.data_dir, labels, FACES_HQ_SOURCES)  # the sample's if there are none
         counts = count_images(images)
     folder = settings.output_dir / images.origin.subfolder
     check_results(folder, experiment, FIGURES, images.source_dirs())
@@ -167,21 +179,35 @@ def protocol_splits(dataset, n_samples, settings):
     return protocol, splits, *(whole_videos or [[]]), sentences
 
 
-def transfer_trials(dataset, estimator, settings):
-    """Yield a trial for each real and each fake source, trained on them and tested on all others."""
-    reals, fakes = dataset.sources_of(REAL), dataset.sources_of(FAKE)
-    if settings.videos or min(len(reals), len(fakes)) < 2:
+def make_trials(dataset, splits, estimator, trained, settings, **keys):
+    """Yield the trials: trained on the images as they are, on altered ones, too, and on each pair of sources.
+
+    `trained` has the spectra of the states in which images are trained on, first as they are.
+    """
+    n_threads = settings.n_threads
+    yield fit_trial(dataset, splits, estimator, trained[:1], n_threads, table="robustness", **keys)
+    if len(trained) > 1:
+        yield fit_trial(dataset, splits, estimator, trained, n_threads, table="robustness_trained_altered", **keys)
+    if settings.videos:
         return
-    for trained in product(reals, fakes):
-        tested = [name for name in reals + fakes if name not in trained]
-        splits = source_splits(dataset, trained, tested, settings.test_share, settings.n_splits, settings.seed)
-        if splits:
-            yield fit_trial(
-                dataset, splits, estimator, [dataset.spectra], settings.n_threads,
-                table="robustness_transfer", classifier=CLASSIFIER, train_sources=list(trained), test_sources=tested,
-                n_samples=len(splits[0].train) + len(splits[0].test),
-                protocol=dataset.protocol if dataset.is_grouped else "held_out",
-            )  # fmt: skip
+    for train_sources, tested, of_pair in pair_splits(dataset, settings.test_share, settings.n_splits, settings.seed):
+        yield fit_trial(
+            dataset, of_pair, estimator, trained[:1], n_threads,
+            table="robustness_transfer", classifier=CLASSIFIER, train_sources=train_sources, test_sources=tested,
+            n_samples=len(of_pair[0].train) + len(of_pair[0].test),
+            protocol=dataset.protocol if dataset.is_grouped else "held_out",
+        )  # fmt: skip
+
+
+def altered_rows(trials, dataset, states):
+    """Return the rows of all trials in each of some states {condition: spectra}, and sentences on what is left out."""
+    rows, remarks = [], []
+    for condition, spectra in states:
+        if n_lost := np.isnan(spectra[:, 0]).sum():
+            remarks.append(f"{condition}: nothing is left of {n_lost} of {len(dataset)} images, which are left out")
+        for trial in trials:
+            rows += trial_rows(trial, dataset, condition, spectra)
+    return rows, remarks
 
 
 def learning_rows(dataset, splits, estimator, states, settings, **keys):
@@ -196,116 +222,116 @@ def learning_rows(dataset, splits, estimator, states, settings, **keys):
     return rows
 
 
-def make_tables(rows, settings):
-    """Yield (caption, Markdown table) for all that was measured."""
+def make_tables(rows, settings, unit):
+    """Yield (caption, Markdown table) for all that was measured; `unit` says of what: images, or frames."""
+    names = NAMES | {"condition": f"test {unit}", "n_samples": f"{unit} trained on"}
     first = f"; all images first {settings.before}" if settings.before else ""
     spread = f"in %, mean ± standard deviation over the splits (95 % interval){first}"
     trained = {
-        "robustness": "Trained on images as they are",
+        "robustness": f"Trained on {unit} as they are",
         "robustness_trained_altered": f"Trained on them and the same altered: {', '.join(settings.trained_altered)}",
     }
     for table, said in trained.items():
         if found := rows_of(rows, table, METRICS):
-            yield f"{said}: {spread}", result_table(found, ("condition",), ("metric",), NAMES)
+            yield f"{said}: {spread}", result_table(found, ("condition",), ("metric",), names)
     yield (
-        "Bias: how far the mean score has moved, in standard deviations of the scores of the images as they are; above "
-        f"0 towards fake (95 % interval){first}",
-        shift_table(rows_of(rows, "robustness", ("shift_real", "shift_fake"))),
+        f"Bias: how far the mean score has moved, in standard deviations of the scores of the {unit} as they are; "
+        f"above 0 towards fake (95 % interval){first}",
+        shift_table(rows_of(rows, "robustness", ("shift_real", "shift_fake")), names),
     )
     if found := rows_of(rows, "robustness_transfer", ("balanced_accuracy",)):
         yield (
             f"Balanced accuracy on sources that were not trained on, by those that were: {spread}",
-            result_table(found, ("condition",), ("train_sources",), NAMES),
+            result_table(found, ("condition",), ("train_sources",), names),
         )
     yield (
-        f"{metric_said(rows, 'learning_curve').capitalize()} by number of images trained on: {spread}",
-        result_table(rows_of(rows, "learning_curve"), ("n_samples",), ("condition",), NAMES),
+        f"{metric_said(rows, 'learning_curve').capitalize()} by number of {unit} trained on: {spread}",
+        result_table(rows_of(rows, "learning_curve"), ("n_samples",), ("condition",), names),
     )
     if found := rows_of(rows, "frames_per_video"):
         yield (
             f"{metric_said(rows, 'frames_per_video').capitalize()} of videos by number of frames: {spread}",
-            result_table(found, ("condition",), ("classifier",), NAMES | {"condition": "frames a video"}),
+            result_table(found, ("condition",), ("classifier",), names | {"condition": "frames a video"}),
         )
 
 
-def shift_table(rows):
+def shift_table(rows, names):
     """Return the Markdown table of how far the scores of either class have moved."""
     texts = {}
     for row in rows:
-        text = "" if row["mean"] is None else f"{row['mean']:+.2f}"
-        text += "" if row["low"] is None else f" ({row['low']:+.2f} to {row['high']:+.2f})"
-        texts.setdefault(row["condition"], {})[row["metric"]] = text
+        texts.setdefault(row["condition"], {})[row["metric"]] = signed_text(row)
     body = [[condition, *text_of.values()] for condition, text_of in texts.items()]
-    return markdown_table([heading(name, NAMES) for name in ("condition", "shift_real", "shift_fake")], body)
+    return markdown_table([heading(name, names) for name in ("condition", "shift_real", "shift_fake")], body)
 
 
-def draw_figures(folder, experiment, panels, rows, title):
+def draw_figures(folder, experiment, panels, rows, title, unit):
     """Write the figures and return {name: whether it was written}."""
     from deepfake_spectra.robustness_plots import learning_figure, panels_figure, transfer_figure
 
     names = {name: f"{experiment}_{name}.png" for name in FIGURES}
     panels_figure(folder / names["panels"], panels, rows, title)
-    learning_figure(folder / names["learning"], rows, title)
+    learning_figure(folder / names["learning"], rows, title, unit)
     if transfer := [row for row in rows if row["table"] == "robustness_transfer"]:
         transfer_figure(folder / names["transfer"], panels, transfer, f"{title}: sources not trained on")
     return {name: bool(transfer) or name != names["transfer"] for name in names.values()}
 
 
-def main():
-    settings = read_settings(__name__)
-    from sklearn.linear_model import LogisticRegression  # takes a second to load
-
-    panels, remarks = named_panels(settings)
+def tested_alterations(panels, settings):
+    """Return the alterations of all panels; a wrong one of any setting ends the run before it has cost anything."""
     alterations = list(dict.fromkeys(steps for points in panels.values() for steps in points.values()))
     if both := [steps for steps in alterations if steps in settings.trained_altered]:
         raise UsageError(f"{both[0]!r}: tested, and in TRAINED_ALTERED; leave it out of one of them")
     for steps in filter(None, (settings.before, *settings.trained_altered, *settings.learning_altered)):
-        parse_steps(steps)  # a wrong one ends the run before it has cost anything
-    only_one(DATA_DIR=settings.data_dir, FRAMES_DIR=settings.frames_dir)
-    experiment = "robustness_videos" if settings.videos else "robustness"
-    folder, images, dataset, n_samples, sentences = load_data(settings, experiment)
-    remarks += sentences
-    protocol, splits, whole_videos, sentences = protocol_splits(dataset, n_samples, settings)
-    remarks += sentences
+        parse_steps(steps)
+    return alterations
 
+
+def measure(images, dataset, n_samples, alterations, settings):
+    """Return the rows of all that is measured, and sentences on what could not be."""
+    from sklearn.linear_model import LogisticRegression  # takes a second to load
+
+    n_threads = settings.n_threads
     estimator = LogisticRegression(
         solver="liblinear",
         tol=LOGISTIC_TOLERANCE,
         max_iter=settings.logistic_max_iter,
         random_state=settings.seed,
     )
-    n_threads = settings.n_threads
-    asked_for = [*settings.trained_altered, *settings.learning_altered, *alterations]
-    states = load_altered(images, dataset, asked_for, n_threads)
-    trained = [dataset.spectra, *islice(states, len(settings.trained_altered))]
-    learned = {AS_THEY_ARE: dataset.spectra} | dict(zip(settings.learning_altered, states))
-
-    clusters = independent_people(dataset, protocol) if settings.videos else None
+    protocol, splits, whole_videos, remarks = protocol_splits(dataset, n_samples, settings)
     keys = {"protocol": protocol, "n_samples": n_samples}
     rows = score_baselines(dataset, splits, settings.seed, n_threads, table="sample_sizes", **keys)
-    keys |= {"classifier": CLASSIFIER, "clusters": clusters}
-    trials = [fit_trial(dataset, splits, estimator, trained[:1], n_threads, table="robustness", **keys)]
-    if settings.trained_altered:
-        keys["table"] = "robustness_trained_altered"
-        trials.append(fit_trial(dataset, splits, estimator, trained, n_threads, **keys))
-    trials += transfer_trials(dataset, estimator, settings)
-    for condition, spectra in zip([AS_THEY_ARE, *alterations], chain(trained[:1], states)):
-        if n_lost := np.isnan(spectra[:, 0]).sum():
-            remarks.append(f"{condition}: nothing is left of {n_lost} of {len(dataset)} images, which are left out")
-        for trial in trials:
-            rows += trial_rows(trial, dataset, condition, spectra)
-    rows += learning_rows(dataset, splits, estimator, learned, settings, **keys)
+
+    asked_for = [*settings.trained_altered, *settings.learning_altered, *alterations]
+    states = load_altered(images, dataset, asked_for, n_threads)  # one after the other, in this order
+    trained = [dataset.spectra, *islice(states, len(settings.trained_altered))]
+    learned = {AS_THEY_ARE: dataset.spectra} | dict(zip(settings.learning_altered, states))
+    tested = zip([AS_THEY_ARE, *alterations], chain(trained[:1], states))
+
+    keys |= {"classifier": CLASSIFIER}
+    keys["clusters"] = independent_people(dataset, protocol) if settings.videos else None
+    trials = list(make_trials(dataset, splits, estimator, trained, settings, **keys))
+    more, sentences = altered_rows(trials, dataset, tested)
+    rows += more + learning_rows(dataset, splits, estimator, learned, settings, **keys)
     if whole_videos:
         said = predict_splits(estimator, dataset.spectra, dataset.labels, whole_videos, n_threads)
-        keys["table"] = "frames_per_video"
-        rows += frame_count_rows(said, dataset, settings.frame_counts, **keys)
+        rows += frame_count_rows(said, dataset, settings.frame_counts, table="frames_per_video", **keys)
+    return rows, remarks + sentences
 
-    kind = f"{'frames' if settings.videos else 'images'}{f', all first {settings.before}' if settings.before else ''}"
-    title = f"Robustness, {len(dataset)} {kind}{dataset.origin.said}"
-    figures = draw_figures(folder, experiment, panels, rows, title)
-    captioned = enumerate(make_tables(rows, settings), 1)
-    tables = [(f"Table {number}. {caption}", table) for number, (caption, table) in captioned]
-    remarks += headers_warning(rows)
+
+def main():
+    settings = read_settings(__name__)
+    panels, remarks = named_panels(settings)
+    alterations = tested_alterations(panels, settings)
+    only_one(DATA_DIR=settings.data_dir, FRAMES_DIR=settings.frames_dir)
+    experiment, unit = ("robustness_videos", "frames") if settings.videos else ("robustness", "images")
+    folder, images, dataset, n_samples, sentences = load_data(settings, experiment)
+    rows, more = measure(images, dataset, n_samples, alterations, settings)
+    remarks += sentences + more + headers_warning(rows)
+
+    first = f", all first {settings.before}" if settings.before else ""
+    title = f"Robustness, {len(dataset)} {unit}{first}{dataset.origin.said}"
+    figures = draw_figures(folder, experiment, panels, rows, title, unit)
+    tables = numbered(make_tables(rows, settings, unit))
     write_results(folder, experiment, title, dataset, settings_record(settings), rows, tables, remarks, figures)
 
 

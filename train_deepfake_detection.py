@@ -45,6 +45,7 @@ from deepfake_spectra.tables import (
     heading,
     leading_metric,
     metric_said,
+    numbered,
     result_table,
     rows_of,
     sample_size_table,
@@ -295,8 +296,7 @@ def main():
     )
     if said:
         roc_figure(folder / "deepfake_detection_roc.png", roc_panels(said, names), title)
-    captioned = enumerate(make_tables(dataset, rows, names, settings), 1)
-    tables = [(f"Table {number}. {caption}", table) for number, (caption, table) in captioned]
+    tables = numbered(make_tables(dataset, rows, names, settings))
     figures = {f"deepfake_detection_{name}.png": True for name in ("spectrum", "protocols")}
     figures["deepfake_detection_roc.png"] = bool(said)
     record = settings_record(settings)

@@ -35,14 +35,29 @@ from deepfake_spectra.classification import (
 from deepfake_spectra.controls import LEAST_LEFT, checked_altered, half_altered, one_against_other
 from deepfake_spectra.dataset import BUILT_IN_SAMPLE, FAKE, ORIGINS, REAL, Feature, Precision
 from deepfake_spectra.detector_file import save_run
-from deepfake_spectra.image_folders import count_images, find_images, label_sources, say_sizes, sizes_that_fit
+from deepfake_spectra.image_folders import (
+    FACES_HQ_SOURCES,
+    count_images,
+    find_images,
+    label_sources,
+    say_sizes,
+    sizes_that_fit,
+)
 from deepfake_spectra.image_spectra import load_spectra, mean_planes, measure_part
 from deepfake_spectra.published_features import published_dataset
 from deepfake_spectra.results import check_results, write_results
 from deepfake_spectra.sample.build import sample_images
 from deepfake_spectra.sample.show import credit, pipeline, shown_crops
 from deepfake_spectra.splits import pool_remark, pool_size, random_splits, source_splits
-from deepfake_spectra.tables import headers_warning, metric_said, paper_rows, result_table, rows_of, sample_size_table
+from deepfake_spectra.tables import (
+    headers_warning,
+    metric_said,
+    numbered,
+    paper_rows,
+    result_table,
+    rows_of,
+    sample_size_table,
+)
 from radial_spectrum import Convention, normalise_by_first
 
 # data
@@ -83,9 +98,6 @@ FIGURES = ("spectrum", "sources", "sizes", "control", "scores", "planes", "crops
 PLANES_PER_CLASS = 300  # images whose mean 2-D spectrum is drawn
 
 # the paper's own, beside which ours are set where sources and feature are the same: not to be edited
-PAPER_SOURCES = {
-    "celebA-HQ_10K": REAL, "Flickr-Faces-HQ_10K": REAL, "100KFake_10K": FAKE, "thispersondoesntexists_10K": FAKE,
-}  # fmt: skip
 PAPER_FEATURE = Feature(n_bins=722)
 PAPER_ACCURACY = {  # per cent at a number of images
     "paper": {
@@ -185,7 +197,7 @@ def make_tables(dataset, rows, n_splits):
         f"{metric_said(rows, 'sample_sizes').capitalize()} in %, {spread}",
         sample_size_table(
             rows,
-            PAPER_ACCURACY if dataset.is_of_paper(PAPER_SOURCES, PAPER_FEATURE) else {},
+            PAPER_ACCURACY if dataset.is_of_paper(FACES_HQ_SOURCES, PAPER_FEATURE) else {},
             ("n_samples",),
             ("classifier", "protocol"),
             {dataset.protocol: ""},
@@ -237,7 +249,7 @@ def draw_figures(folder, title, states, rows, svm):
     spectrum_figure(folder / "faces_hq_spectrum.png", dataset, weights, "Linear SVM", title)
     titled = {panel_title(condition): state for condition, state in shown.items()}
     sources_figure(folder / "faces_hq_sources.png", titled, title)
-    published = paper_rows(PAPER_ACCURACY) if dataset.is_of_paper(PAPER_SOURCES, PAPER_FEATURE) else []
+    published = paper_rows(PAPER_ACCURACY) if dataset.is_of_paper(FACES_HQ_SOURCES, PAPER_FEATURE) else []
     sizes_figure(folder / "faces_hq_sizes.png", rows_of(rows, "sample_sizes"), published, title)
     control_figure(folder / "faces_hq_control.png", rows, CONTROL_PANELS, title)
     alike = [row for row in rows_of(rows, "alike", ("accuracy",)) if row["classifier"] == "svm_linear"]
@@ -293,7 +305,7 @@ def main():
         drawn = published_dataset(settings.published_features, feature)
     else:
         labels = label_sources(settings.real_sources, settings.fake_sources)
-        images = find_images("faces_hq", settings.data_dir, labels, PAPER_SOURCES)  # the sample's if there are none
+        images = find_images("faces_hq", settings.data_dir, labels, FACES_HQ_SOURCES)  # the sample's if there are none
         folder = settings.output_dir / images.origin.subfolder
         check_results(folder, "faces_hq", FIGURES, images.source_dirs())
         say_sizes(count_images(images), settings.sample_sizes)
@@ -351,8 +363,7 @@ def main():
     figures = draw_figures(folder, title, states, rows, classifiers["svm_linear"])
     if not settings.published_features:
         figures |= draw_planes(folder / "faces_hq_planes.png", images.path, states, title, n_threads)
-    captioned = enumerate(make_tables(dataset, rows, settings.n_splits), 1)
-    tables = [(f"Table {number}. {caption}", table) for number, (caption, table) in captioned]
+    tables = numbered(make_tables(dataset, rows, settings.n_splits))
     remarks += pool_remark(drawn, dataset)
     write_results(folder, "faces_hq", title, drawn, settings_record(settings), rows, tables, remarks, figures)
     save_run(folder, "faces_hq", dataset, classifiers["svm_linear"])

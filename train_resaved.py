@@ -4,7 +4,7 @@ Where reals and fakes have files of different quality, a detector learns the qua
 again at several qualities and sizes, the same for all, and each source is held out in turn: a detector is trained on
 the others, with its limits set on sources held out among those, and asked about the images of the source that is held
 out, as they are and altered. It answers "real", "fake" or "unsure" (docs/detector.md). Of 1,060 images of eight
-sources, each in five states, 15.9 % are answered, and 67.5 % (64-71) of the answers are right: not of use.
+sources, each in five states, 15.9 % are answered, and 67.5 % (63-72) of the answers are right: not of use.
 
     python train_resaved.py                      # data/faces_hq if it is there, else the built-in sample
     python train_resaved.py --data-dir DIR --real-sources A B --fake-sources C D
@@ -25,6 +25,7 @@ from tqdm import tqdm
 
 from deepfake_spectra.alterations import parse_steps
 from deepfake_spectra.answers import UNSURE, count_answers, log_likelihood_ratio_cost, risk_by_coverage, share_text
+from deepfake_spectra.classification import number_or_none
 from deepfake_spectra.controls import checked_altered
 from deepfake_spectra.copies import altered_headers, joined_states
 from deepfake_spectra.dataset import CLASS_NAMES, FAKE, REAL, Feature, Split
@@ -32,7 +33,7 @@ from deepfake_spectra.detector import FakeDetector
 from deepfake_spectra.detector_file import save_run
 from deepfake_spectra.errors import UsageError
 from deepfake_spectra.files import printable
-from deepfake_spectra.image_folders import find_images, label_sources
+from deepfake_spectra.image_folders import FACES_HQ_SOURCES, find_images, label_sources
 from deepfake_spectra.image_spectra import load_spectra
 from deepfake_spectra.intervals import wilson_interval
 from deepfake_spectra.metrics import Prediction
@@ -67,9 +68,6 @@ OUTPUT_DIR: Path = Path("plots")  # for tables and the figure
 AS_STORED, STABLE = "as they are", "as they are, flipped by none"
 FIGURES = ("coverage",)
 N_SPLITS = 5  # of the built-in sample, whose photographs stand in every source
-PAPER_SOURCES = {
-    "celebA-HQ_10K": REAL, "Flickr-Faces-HQ_10K": REAL, "100KFake_10K": FAKE, "thispersondoesntexists_10K": FAKE,
-}  # fmt: skip
 GOAL = 0.95  # of the answers that are to be right
 
 
@@ -176,8 +174,7 @@ def answer_rows(said, condition, sources):
     rows = []
     for metric, (value, n) in values.items():
         low, high = wilson_interval(value, n) if n else (None, None)
-        mean = float(value) if np.isfinite(value) else None
-        rows.append(keys | {"metric": metric, "mean": mean, "low": low, "high": high})
+        rows.append(keys | {"metric": metric, "mean": number_or_none(value), "low": low, "high": high})
     if len(sources) == 1:  # the others repeat what was said of these
         sides = np.where(said.scores >= 0.5, FAKE, REAL)
         rows[0]["predictions"] = [Prediction(said.paths, said.labels, sides, said.scores)]
@@ -243,7 +240,7 @@ def main():
         if not getattr(settings, name):
             raise UsageError(f"{name.upper()} is empty: name at least one state of the images")
     labels = label_sources(settings.real_sources, settings.fake_sources)
-    images = find_images("faces_hq", settings.data_dir, labels, PAPER_SOURCES)
+    images = find_images("faces_hq", settings.data_dir, labels, FACES_HQ_SOURCES)
     folder = settings.output_dir / images.origin.subfolder
     check_results(folder, "resaved", FIGURES, images.source_dirs())
     for label in (REAL, FAKE):

@@ -113,6 +113,20 @@ def result_rows(
     return rows
 
 
+def dataset_rows(
+    predictions: Sequence[Prediction], dataset: SpectrumDataset, clusters: np.ndarray | None = None, **keys
+) -> list[dict]:
+    """Return `result_rows` of predictions for rows of a data set: where images share groups, intervals are over those.
+
+    The first row has `predictions`, too: a `Prediction` for each split, whose `rows` are paths.
+    """
+    units = {"groups": dataset.kept_together} if dataset.is_grouped else {"equal": dataset.equal_images}
+    paths = np.array(dataset.paths, dtype=object)  # whose selections copy no text
+    rows = result_rows(predictions, **units, clusters=clusters, **keys)
+    rows[0]["predictions"] = [said._replace(rows=paths[said.rows]) for said in predictions]
+    return rows
+
+
 def score_classifiers(
     dataset: SpectrumDataset,
     splits: Sequence[Split],
@@ -141,21 +155,16 @@ def score_classifiers(
     Returns
     -------
     list of dict
-        See `result_rows`; where images share groups, those are what the intervals are over. The first row of
-        each classifier has `predictions`, too: a `Prediction` for each split, whose `rows` are paths.
+        Of each classifier what `dataset_rows` returns.
     """
     columns = dataset.spectra if columns is None else columns
     classifiers, sentences = for_many_rows(classifiers, splits)
     dataset.remarks += [sentence for sentence in sentences if sentence not in dataset.remarks]
-    units = {"groups": dataset.kept_together} if dataset.is_grouped else {"equal": dataset.equal_images}
-    paths = np.array(dataset.paths, dtype=object)  # whose selections copy no text
     rows = []
     for name, classifier in classifiers.items():
         what = fit_title(name, **keys)
         predictions = predict_splits(classifier, columns, dataset.labels, splits, n_threads, what)
-        of_classifier = result_rows(predictions, **units, clusters=clusters, classifier=name, **keys)
-        of_classifier[0]["predictions"] = [said._replace(rows=paths[said.rows]) for said in predictions]
-        rows += of_classifier
+        rows += dataset_rows(predictions, dataset, clusters, classifier=name, **keys)
     return rows
 
 

@@ -10,8 +10,6 @@ from itertools import groupby, islice, takewhile
 from typing import NamedTuple
 
 from deepfake_spectra.image_checks import jpeg_segments
-from deepfake_spectra.image_files import PILLOWS_ERRORS
-from deepfake_spectra.pillow import ExifTags, Image
 
 UNKNOWN = "unknown"
 MOST_PARTS = 10_000  # of a file that are looked at; damaged ones may seem to have any number
@@ -25,6 +23,8 @@ _XMP_IN_JPEG = b"http://ns.adobe.com/xap/1.0/\0"
 _SOURCE_TYPE = re.compile(rb"cv\.iptc\.org/newscodes/digitalsourcetype/(\w{1,60})")
 _CREATOR_TOOL = re.compile(rb"xmp:CreatorTool(?:=\"|>)([^<\"]{1,200})")
 _C2PA_BOX = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")  # the uuid of its box in HEIF and AVIF
+_EXIF_TAGS = 271, 272, 305  # Make, Model, Software
+_ASCII = 2  # the type of a tag
 _TIFF_START = re.compile(rb"II\*\0\x08\0\0\0|MM\0\*\0\0\0\x08")
 _GENERATOR_KEYS = (b"parameters", b"prompt", b"workflow", b"invokeai_metadata", b"Dream")  # PNG texts of web interfaces
 
@@ -152,11 +152,10 @@ def _webp_parts(content):
     chunks = list(islice(_chunks(content, 12, "little"), MOST_PARTS))
     first = {kind: data for kind, data in reversed(chunks)}
     codings = [_WEBP_CODINGS[kind] for kind in first if kind in _WEBP_CODINGS]
-    exif = first.get(b"EXIF")
     return _Parts(
         coding=codings[0] if codings else UNKNOWN,
         layout=_in_order(_text(kind).strip() for kind, _ in chunks) or UNKNOWN,
-        exif=None if exif is None else exif.removeprefix(b"Exif\0\0"),
+        exif=first.get(b"EXIF"),
         xmp=first.get(b"XMP ", b""),
         has_icc=b"ICCP" in first,
         credentials=first.get(b"C2PA", b""),
@@ -193,16 +192,29 @@ def _xmp_packet(content):
 
 
 def _exif_texts(content):
-    """Return (camera, software) of an EXIF block, each "" where it has none, "unknown" where it cannot be read."""
-    exif = Image.Exif()
-    try:
-        exif.load(content)
-        make, model, software = (exif.get(tag, "") for tag in (
-            ExifTags.Base.Make, ExifTags.Base.Model, ExifTags.Base.Software,
-        ))  # fmt: skip
-    except PILLOWS_ERRORS:
+    """Return (camera, software) of an EXIF block, each "" where it has none, "unknown" where it cannot be read.
+
+    Pillow would read it, too, but warn of each damaged tag on stderr, from several threads at once.
+    """
+    content = content.removeprefix(b"Exif\0\0")
+    order = {b"II*\0": "little", b"MM\0*": "big"}.get(content[:4])
+    if order is None:
         return UNKNOWN, UNKNOWN
-    return _text(f"{make} {model}"), _text(software)
+
+    def number(position, n_bytes):
+        return int.from_bytes(content[position : position + n_bytes], order)
+
+    first = number(4, 4) + 2  # behind the number of tags, of which each takes 12 bytes
+    if first > len(content):
+        return UNKNOWN, UNKNOWN
+    texts = {}
+    for tag in range(first, min(first + 12 * number(first - 2, 2), len(content) - 11), 12):
+        n_bytes = number(tag + 4, 4)
+        start = tag + 8 if n_bytes <= 4 else number(tag + 8, 4)
+        if number(tag + 2, 2) == _ASCII:
+            texts[number(tag, 2)] = content[start : start + min(n_bytes, 4 * MOST_TEXT)].partition(b"\0")[0]
+    make, model, software = (_text(texts.get(tag, b"")) for tag in _EXIF_TAGS)
+    return _text(f"{make} {model}"), software
 
 
 def _in_order(names: Iterable[str]) -> str:

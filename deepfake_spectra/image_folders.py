@@ -15,6 +15,10 @@ from deepfake_spectra.image_files import list_images
 from deepfake_spectra.sample.build import sample_images
 from deepfake_spectra.spectrum_cache import FileKey, file_key, known_files
 
+FACES_HQ_SOURCES = {  # the paper's, as its archive names the folders
+    "celebA-HQ_10K": REAL, "Flickr-Faces-HQ_10K": REAL, "100KFake_10K": FAKE, "thispersondoesntexists_10K": FAKE,
+}  # fmt: skip
+
 
 def label_sources(real_sources: Sequence[str], fake_sources: Sequence[str]) -> dict[str, int]:
     """Return {source: REAL or FAKE}, or raise UsageError where the names cannot make two classes."""

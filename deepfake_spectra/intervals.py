@@ -110,8 +110,14 @@ def paired_difference(first: Sequence[float], second: Sequence[float], n_train: 
     error = float(np.sqrt((1 / n_splits + n_test / n_train) * differences.var(ddof=1)))
     if error < 1e-12:
         return Difference(mean, np.nan, np.nan, 1.0)
-    reach = t_quantile(n_splits - 1) * error
-    return Difference(mean, mean - reach, mean + reach, float(2 * stdtr(n_splits - 1, -abs(mean) / error)))
+    p_value = float(2 * stdtr(n_splits - 1, -abs(mean) / error))
+    return Difference(mean, *student_interval(mean, error, n_splits - 1), p_value)
+
+
+def student_interval(mean: float, error: float, n_free: float) -> tuple[float, float]:
+    """Return Student's interval of a mean, from its standard error and the degrees of freedom of that."""
+    reach = _t_quantile(n_free) * error
+    return mean - reach, mean + reach
 
 
 def _of_groups(predictions, groups):
@@ -122,7 +128,7 @@ def _of_groups(predictions, groups):
         return dict.fromkeys(METRICS, _UNDEFINED)
     in_splits = np.split(block_of_row, np.cumsum([len(of_rows) for of_rows in groups])[:-1])
     scores, variances = _jackknife(predictions, groups, in_splits, n_blocks)
-    between, quantile = _between(scores, groups), t_quantile(n_blocks - 1)
+    between, quantile = _between(scores, groups), _t_quantile(n_blocks - 1)
     n_real, n_fake = (len(np.unique(np.concatenate(groups)[labels == label])) for label in (REAL, FAKE))
     n_of = {"accuracy": len(np.unique(np.concatenate(groups))), "recall_real": n_real, "recall_fake": n_fake}
     limits = {}
@@ -168,9 +174,9 @@ def _of_ranks(predictions, units):
     limits = {}
     for metric in METRICS[len(SHARES) :]:
         within = repeats * np.mean([variances[metric] for _, variances in found])
-        variance, quantile = np.fmax(within, between[metric]), t_quantile(n_blocks - 1)
+        variance, quantile = np.fmax(within, between[metric]), _t_quantile(n_blocks - 1)
         if metric not in _SMOOTH and np.isfinite(between[metric]):
-            variance, quantile = between[metric], t_quantile(len(predictions) - 1)
+            variance, quantile = between[metric], _t_quantile(len(predictions) - 1)
         elif metric in FALSE_ALARM_RATES:
             variance = np.nan
         limits[metric] = _limits(metric, scores[metric].mean(), variance, quantile, min(n_of_class))
@@ -259,7 +265,7 @@ def _limits(metric, mean, variance, quantile, n):
     return tuple(expit(ends))
 
 
-def t_quantile(n_free: float) -> float:
+def _t_quantile(n_free):
     """Return the quantile of Student's t that 95 % intervals reach to."""
     from scipy.special import stdtrit
 

@@ -11,10 +11,10 @@ import numpy as np
 from tqdm import tqdm
 
 from deepfake_spectra.alterations import parse_steps
-from deepfake_spectra.classification import fit_title, number_or_none, result_rows
+from deepfake_spectra.classification import dataset_rows, fit_title, number_or_none, result_rows
 from deepfake_spectra.dataset import FAKE, REAL, SpectrumDataset, Split
 from deepfake_spectra.errors import UsageError
-from deepfake_spectra.intervals import t_quantile
+from deepfake_spectra.intervals import student_interval
 from deepfake_spectra.metrics import Prediction
 from deepfake_spectra.parallel import in_threads
 from deepfake_spectra.video_votes import judge_videos
@@ -101,19 +101,17 @@ def trial_rows(trial: Trial, dataset: SpectrumDataset, condition: str, spectra: 
     Returns
     -------
     list of dict
-        See `classification.score_classifiers`, of METRICS only; then `shift_real` and `shift_fake`, by how much the
+        See `classification.dataset_rows`, of METRICS only; then `shift_real` and `shift_fake`, by how much the
         mean score of a class has moved, in units of the pooled standard deviation of the scores as they are (above 0:
         towards fake). Its interval is Student's, over the images of one test, or over all groups, or clusters, that
         were tested.
     """
     after = _asked(trial.splits, trial.fitted, dataset.labels, spectra)
-    units = {"groups": dataset.kept_together} if dataset.is_grouped else {"equal": dataset.equal_images}
-    clusters = trial.keys.get("clusters")
-    [unit_of_row] = units.values() if clusters is None else [clusters]
-    paths = np.array(dataset.paths)
-    rows = result_rows(after, **units, condition=condition, **trial.keys)
+    rows = dataset_rows(after, dataset, condition=condition, **trial.keys)
     rows = [row for row in rows if row["metric"] in METRICS]
-    rows[0]["predictions"] = [said._replace(rows=paths[said.rows]) for said in after]
+    unit_of_row = trial.keys.get("clusters")
+    if unit_of_row is None:
+        unit_of_row = dataset.kept_together if dataset.is_grouped else dataset.equal_images
     for label, metric in ((REAL, "shift_real"), (FAKE, "shift_fake")):
         shift = _shift(trial.before, after, label, unit_of_row, dataset.is_grouped)
         rows.append(rows[0] | {"metric": metric} | shift)
@@ -200,10 +198,9 @@ def _shift(before, after, label, unit_of_row, are_groups):
     n_units = len(per_unit)
     if not are_groups:
         n_units = np.mean([len(np.unique(unit_of_row[said.rows[said.labels == label]])) for said in after])
-    half = np.nan
-    if n_units > 1:
-        half = t_quantile(n_units - 1) * per_unit.std(ddof=1) / np.sqrt(n_units)
-    values = {"mean": mean, "std": std, "low": mean - half, "high": mean + half}
+    error = per_unit.std(ddof=1) / np.sqrt(n_units) if n_units > 1 else np.nan
+    low, high = student_interval(mean, error, n_units - 1)
+    values = {"mean": mean, "std": std, "low": low, "high": high}
     return {name: number_or_none(value) for name, value in values.items()} | {
         "scores": [number_or_none(value) for value in means]
     }

@@ -25,13 +25,16 @@ def means_of(rows: Sequence[dict]) -> np.ndarray:
 
 
 def plot_band(ax: Axes, x: Sequence[float], rows: Sequence[dict], per_cent: bool = True, **style) -> Axes:
-    """Draw the means of rows over x, with a band of their 95 % intervals; where there is none, the line alone."""
+    """Draw the means of rows over x, with a band of their 95 % intervals, a bar of one; without any the line alone."""
     scale = 100 if per_cent else 1
     means = scale * means_of(rows)
     low, high = (
         [mean if row[end] is None else scale * row[end] for row, mean in zip(rows, means)] for end in ("low", "high")
     )
-    ax.fill_between(x, low, high, color=style["color"], alpha=0.15, linewidth=0)
+    if len(rows) > 1:
+        ax.fill_between(x, low, high, color=style["color"], alpha=0.15, linewidth=0)
+    else:
+        ax.vlines(x, low, high, color=style["color"], linewidth=1)
     ax.plot(x, means, **style)
     return ax
 
@@ -49,9 +52,9 @@ def panels_figure(path: Path, panels: Panels, rows: Sequence[dict], title: str) 
     """
     row_of = {(row["table"], row.get("condition"), row["metric"]): row for row in rows}
     has_trained_altered = any(table == "robustness_trained_altered" for table, *_ in row_of)
-    n_columns = min(COLUMNS, len(panels))
-    n_lines = -(-len(panels) // n_columns)
-    with new_figure(path, 0.9 + 2.3 * n_lines, f"{title}: trained once, threshold fixed") as figure:
+    n_columns, n_lines = _grid(panels)
+    width, below = (TWO_COLUMNS, 0.9) if n_columns > 1 else (ONE_COLUMN, 1.5)  # a narrow legend is a high one
+    with new_figure(path, below + 2.3 * n_lines, f"{title}: trained once, threshold fixed", width) as figure:
         axes = figure.subplots(2 * n_lines, n_columns, height_ratios=[1.6, 1] * n_lines, squeeze=False)
         for ax in axes.reshape(n_lines, 2, n_columns).swapaxes(0, 1).reshape(2, -1)[:, len(panels) :].ravel():
             ax.remove()
@@ -84,8 +87,8 @@ def panels_figure(path: Path, panels: Panels, rows: Sequence[dict], title: str) 
             under.axhline(0, color="0.6", linewidth=0.6, linestyle=":")
             if column == 0:
                 over.set_ylabel("Recall, AUC (%)")
-                under.set_ylabel("Shift (clean s.d.)")
-        widest = max(1.2 * np.abs(ax.get_ylim()).max() for ax in unders)
+                under.set_ylabel("Shift\n(clean s.d.)")
+        widest = max(1.2, *(1.2 * np.abs(ax.get_ylim()).max() for ax in unders))  # 1 s.d. is always marked
         powers = 10.0 ** np.arange(np.ceil(np.log10(widest)))
         ticks = [*-powers[::-1], 0, *powers]
         for ax in unders:
@@ -93,7 +96,7 @@ def panels_figure(path: Path, panels: Panels, rows: Sequence[dict], title: str) 
             ax.set_ylim(-widest, widest)
             ax.set_yticks(ticks, [f"{tick:+g}" if tick else "0" for tick in ticks])
             ax.minorticks_off()
-        figure.legend(*over.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+        figure.legend(*over.get_legend_handles_labels(), loc="outside lower center", ncols=3 if n_columns > 1 else 1)
 
 
 def transfer_figure(path: Path, panels: Panels, rows: Sequence[dict], title: str) -> None:
@@ -103,8 +106,7 @@ def transfer_figure(path: Path, panels: Panels, rows: Sequence[dict], title: str
     """
     row_of = {(tuple(row["train_sources"]), row["condition"], row["metric"]): row for row in rows}
     trainings = list(dict.fromkeys(sources for sources, _, _ in row_of))
-    n_columns = min(COLUMNS, len(panels))
-    n_lines = -(-len(panels) // n_columns)
+    n_columns, n_lines = _grid(panels)
     with new_figure(path, 1.3 + 1.5 * n_lines, title) as figure:
         axes = figure.subplots(n_lines, n_columns, sharey=True, squeeze=False)
         for ax in axes.ravel()[len(panels) :]:
@@ -120,11 +122,12 @@ def transfer_figure(path: Path, panels: Panels, rows: Sequence[dict], title: str
             _dress(ax, x, ["as is", *conditions], panel)
         for ax in axes[:, 0]:
             ax.set_ylabel("Recall (%)")
-        figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=6)
+        at = {"loc": "outside lower center", "ncols": 2} if n_columns > 1 else {"loc": "outside right center"}
+        figure.legend(*axes[0, 0].get_legend_handles_labels(), fontsize=6, **at)
 
 
-def learning_figure(path: Path, rows: Sequence[dict], title: str) -> None:
-    """Write accuracy by the number of images trained on, and of videos by the number of frames judged by.
+def learning_figure(path: Path, rows: Sequence[dict], title: str, unit: str = "images") -> None:
+    """Write accuracy by the number of images, or frames, trained on, and of videos by that of frames judged by.
 
     Parameters
     ----------
@@ -132,9 +135,11 @@ def learning_figure(path: Path, rows: Sequence[dict], title: str) -> None:
     rows : sequence of dict
         Of the tables `learning_curve` and, of videos, `frames_per_video`.
     title : str
+    unit : {"images", "frames"}
+        What was trained on.
     """
     panels = {
-        "learning_curve": ("Images trained on", lambda row: row["n_samples"]),
+        "learning_curve": (f"{unit.capitalize()} trained on", lambda row: row["n_samples"]),
         "frames_per_video": ("Frames a video is judged by", lambda row: int(row["condition"])),
     }
     panels = {table: panel for table, panel in panels.items() if rows_of(rows, table)}
@@ -155,6 +160,12 @@ def learning_figure(path: Path, rows: Sequence[dict], title: str) -> None:
             ax.set_ylim(min(45, ax.get_ylim()[0]), 102)
             if len(curves) > 1:
                 ax.legend(loc="lower right")
+
+
+def _grid(panels):
+    """Return the numbers of columns and lines that panels take."""
+    n_columns = min(COLUMNS, len(panels))
+    return n_columns, -(-len(panels) // n_columns)
 
 
 def _rows_in(row_of, conditions, table, metric):

@@ -1,6 +1,7 @@
 """Splits that do not leak: no group, no copy of an image, and if asked no person, on both sides; sources equally."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import product
 
 import numpy as np
 
@@ -74,6 +75,20 @@ def source_splits(
         if len(test):
             splits.append(Split(train, test))
     return splits
+
+
+def pair_splits(
+    dataset: SpectrumDataset, test_share: float, n_splits: int, seed: int
+) -> Iterator[tuple[list[str], list[str], list[Split]]]:
+    """Yield (sources trained on, tested on, splits) of each real and fake source trained on, the others tested on.
+
+    Nothing where a class has one source; a pair without splits is passed over. See `source_splits`.
+    """
+    reals, fakes = dataset.sources_of(REAL), dataset.sources_of(FAKE)
+    for pair in product(reals, fakes) if len(reals) > 1 < len(fakes) else ():
+        trained, tested = list(pair), [name for name in reals + fakes if name not in pair]
+        if splits := source_splits(dataset, trained, tested, test_share, n_splits, seed):
+            yield trained, tested, splits
 
 
 def held_out_rows(sources: Sequence, groups: Sequence, test_share: float, seed: int) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Rows of results -> what is read: which rows, which metric leads, numbers as text, Markdown tables."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from deepfake_spectra.files import printable
 
@@ -147,6 +147,17 @@ def percent_text(row: dict | None) -> str:
     if row["low"] is not None:
         text += f" ({interval_text(row)})"
     return text
+
+
+def signed_text(row: dict, scale: float = 1, digits: int = 2) -> str:
+    """Return a row as "+3.60 (+1.71 to +5.42)", as much of it as is defined."""
+    mean, low, high = ("" if row[key] is None else f"{scale * row[key]:+.{digits}f}" for key in ("mean", "low", "high"))
+    return f"{mean} ({low} to {high})" if low else mean
+
+
+def numbered(captioned: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return (caption, table) with the number of the table in front of each caption."""
+    return [(f"Table {number}. {caption}", table) for number, (caption, table) in enumerate(captioned, 1)]
 
 
 def interval_text(row: dict) -> str:

@@ -15,6 +15,7 @@ from outputs import table_lines
 from pictures import by_opencv, by_pillow, picture
 
 from deepfake_spectra import file_records
+from deepfake_spectra.files import printable
 from deepfake_spectra.opencv import cv2
 
 NAMED = ("--real-sources", "real_a", "real_b", "--fake-sources", "fake_a", "fake_b")
@@ -175,7 +176,9 @@ def test_the_sample_is_audited_where_there_is_no_data_set_and_its_jpegs_are_foun
     assert (ended.status, ended.err) == (0, "") and "running on the built-in sample" in ended.out.splitlines()[0]
     folder = tmp_path / "repository/plots/built_in_sample"
     numbers = json.loads((folder / "built_in_sample_audit.json").read_text(encoding="utf-8"))
-    assert numbers["built_in_sample"] and "no reproduction" in (folder / "built_in_sample_audit.md").read_text("utf-8")
+    title = "Audit of the built-in sample: no reproduction of the paper"
+    assert numbers["built_in_sample"] and drawn["audit_figure"][-1] == title
+    assert (folder / "built_in_sample_audit.md").read_text("utf-8").startswith(f"# {title}\n")
     assert numbers["sources"]["photographs_a"]["earlier JPEG"] == "no (56), yes (17)"
     assert numbers["sources"]["transposed_convolution"]["earlier JPEG"] == "no"
     assert len(numbers["pairs"]["near across classes"]) > 100  # a re-synthesis is near its photograph
@@ -188,6 +191,7 @@ def test_a_folder_of_any_name_is_audited(call, drawn, data, tmp_path, name, monk
     ended = call("audit_dataset", f"--data-dir=./{name}", "--output-dir", "out", *FAST)
     assert (ended.status, ended.err) == (0, "")
     assert {path.suffix for path in (tmp_path / "out").iterdir()} == {".md", ".json"}
+    assert drawn["audit_figure"][-1] == f"Audit of {printable(name)}"
     assert all(path.name.removesuffix(path.suffix).endswith("_audit") for path in (tmp_path / "out").iterdir())
 
 

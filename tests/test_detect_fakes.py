@@ -685,6 +685,14 @@ def test_the_judge_describes_itself_without_any_file(detect, trained):
     assert any(line.startswith("Cllr: 0.") for line in lines) and lines[-1].startswith("not for: ")
 
 
+@pytest.mark.parametrize("flags", [("--csv", "x"), ("--json", "x"), ("--report", "x"), ("--plot",)])
+def test_what_is_written_of_files_needs_a_file(call, tmp_path, monkeypatch, flags):
+    monkeypatch.chdir(tmp_path)
+    ended = call("detect_fakes", "--describe", *flags)
+    assert (ended.status, ended.out, ended.err.count("\n")) == (2, "", 1) and not (tmp_path / "x").exists()
+    assert f"no image, video or folder is named for {flags[0]}; name one, or leave that out" in ended.err
+
+
 def test_the_false_alarm_rate_moves_the_limit_and_the_rate_reached_is_said(detect, trained):
     limits = []
     for rate in (0, 0.5):

@@ -1,6 +1,9 @@
 """What the bytes of a file tell of its making, against files whose making is known; and bytes that mean nothing."""
 
+import os
 import struct
+import subprocess
+import sys
 import zlib
 
 import numpy as np
@@ -9,6 +12,7 @@ from pictures import by_pillow, colour_picture
 from PIL import Image
 
 from deepfake_spectra.file_traits import MACHINE_MADE, MOST_TEXT, UNKNOWN, FileTraits, file_traits
+from deepfake_spectra.files import REPOSITORY
 
 PIXELS = colour_picture()
 SOURCE_TYPE = b"http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
@@ -111,6 +115,41 @@ def test_a_tag_becomes_one_short_line():
 @pytest.mark.parametrize("content", [b"", b"\xff\xd8", b"\x89PNG\r\n\x1a\n", b"RIFF\0\0\0\0WEBP", b"II*\0", b"\0" * 99])
 def test_a_file_that_ends_at_once_has_no_traits_or_unknown_ones(content):
     assert set(file_traits(content)) <= {"", UNKNOWN, False}
+
+
+@pytest.mark.parametrize("order, mark", [("<", b"II*\0"), (">", b"MM\0*")])
+def test_exif_is_read_in_both_orders_and_no_tag_reaches_beyond_its_end(order, mark):
+    entries = [(271, 2, 4, b"Abc\0"), (272, 2, 6, struct.pack(f"{order}I", 50)), (305, 3, 1, b"\1\0\0\0")]
+    packed = b"".join(struct.pack(f"{order}HHI", *entry[:3]) + entry[3] for entry in entries)
+    block = mark + struct.pack(f"{order}IH", 8, 3) + packed + struct.pack(f"{order}I", 0) + b"Model\0after"
+    traits = file_traits(with_chunk(PNG, b"eXIf", block))
+    assert (traits.camera, traits.software) == ("Abc Model", "")  # 305 is a number here
+    assert file_traits(with_chunk(PNG, b"eXIf", block[:40])).camera == "Abc"
+    assert file_traits(with_chunk(PNG, b"eXIf", block[:8])).camera == UNKNOWN
+
+
+def test_no_package_warns_of_damaged_files_on_stderr(tmp_path):
+    random = np.random.default_rng(0)
+    for kind, content in FILES.items():
+        for number in range(25):
+            (tmp_path / f"{kind} {number}").write_bytes(mutated(content, random))
+    code = """
+from deepfake_spectra.file_traits import *
+from deepfake_spectra.image_files import *
+from deepfake_spectra.stderr import libraries_silent
+with libraries_silent():  # as every script runs
+    for path in Path().iterdir():
+        file_traits(path.read_bytes())
+        try:
+            read_gray(path)
+        except UnreadableImage:
+            pass
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "always", "-c", code], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def mutated(content, random):

@@ -206,7 +206,8 @@ def test_frames_are_split_by_video_and_compressed_by_h264(measure, tmp_path):
     assert shifts[0] < shifts[1]
     counts = rows_where(results, table="frames_per_video", metric="accuracy")
     assert [row["condition"] for row in counts] == ["1", "4"]  # no video has 20
-    assert "by identity left out" in printed
+    assert "by identity left out" in printed and "Table 1. Trained on frames as they are" in printed
+    assert "| frames trained on |" in printed and "images trained on" not in printed
 
 
 def test_without_imageio_ffmpeg_h264_is_left_out_and_said(measure, tmp_path, monkeypatch):

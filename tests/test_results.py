@@ -29,6 +29,7 @@ from deepfake_spectra.tables import (
     percent_text,
     result_table,
     rows_of,
+    signed_text,
 )
 
 AWKWARD = ["a/with space.png", "a/Zoë.png", 'a/"quote".png', "a/new\nline.png", "a/\udcff.png"]
@@ -394,3 +395,13 @@ def test_an_interval_near_the_end_keeps_a_decimal_and_one_at_the_end_does_not():
     ends = [(0.8912, 0.9361), (0.9961, 1.0), (0.0, 0.0031), (0.4449, 0.9949), (0.0001, 0.9999)]
     texts = [interval_text({"low": low, "high": high}) for low, high in ends]
     assert texts == ["89–94", "99.6–100", "0–0.3", "44–99", "0–100"]
+
+
+def test_a_gain_or_a_shift_has_its_sign_and_as_much_of_its_interval_as_is_defined():
+    row = {"mean": 0.0361, "low": 0.0171, "high": 0.0542}
+    assert (
+        signed_text(row, 100, 1) == "+3.6 (+1.7 to +5.4)"
+        and signed_text(row | {"mean": -2}) == "-2.00 (+0.02 to +0.05)"
+    )
+    assert signed_text(row | {"low": None, "high": None}) == "+0.04"
+    assert signed_text({"mean": None, "low": None, "high": None}) == ""

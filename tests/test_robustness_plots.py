@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from figures import lines_of, looks, panel
 
-from deepfake_spectra.plots import COLOURS
+from deepfake_spectra.plots import COLOURS, ONE_COLUMN
 from deepfake_spectra.robustness_plots import learning_figure, panels_figure, plot_band, transfer_figure
 
 PANELS = {"jpeg": {"90": "jpeg 90", "50": "jpeg 50"}, "in one go": {"web": "web"}}
@@ -68,6 +68,29 @@ def test_a_number_that_is_not_defined_is_a_gap(draw, rows):
     assert np.isnan(lines["ROC AUC"].get_ydata()).tolist() == [True, False, False]
 
 
+def test_a_single_panel_is_a_column_wide_and_its_legend_is_whole(draw, rows):
+    figure = draw(panels_figure, {"jpeg": PANELS["jpeg"]}, rows, "title")
+    figure.draw_without_rendering()
+    legend, under = figure.legends[0].get_window_extent(), figure.axes[1].get_window_extent()
+    assert figure.get_figwidth() == ONE_COLUMN and 0 < legend.x0 < legend.x1 < figure.bbox.x1
+    assert 0 < legend.y0 < legend.y1 < under.y0
+
+
+def test_a_shift_of_less_than_one_has_ticks(draw, rows):
+    for row in rows:
+        row |= {"mean": row["mean"] / 10, "low": 0, "high": 0.1}
+    under = draw(panels_figure, PANELS, rows, "title").axes[2]
+    assert [text.get_text() for text in under.get_yticklabels()] == ["-1", "0", "+1"]
+
+
+def test_a_single_number_has_its_interval_as_a_bar():
+    from matplotlib.figure import Figure
+
+    ax = Figure().subplots()
+    plot_band(ax, [10], [{"mean": 0.5, "low": 0.4, "high": 0.7}], color="k")
+    np.testing.assert_allclose(ax.collections[0].get_segments(), [[[10, 40], [10, 70]]])
+
+
 def test_a_band_is_the_interval():
     from matplotlib.figure import Figure
 
@@ -98,9 +121,11 @@ def test_learning_curves_stand_over_the_number_of_images_and_of_frames(draw):
         for n in (10, 100)
     ]
     [ax] = draw(learning_figure, rows, "title").axes
+    assert ax.get_xlabel() == "Images trained on"
     assert lines_of(ax).keys() == {"as they are", "jpeg 75"}
     assert lines_of(ax)["jpeg 75"].get_xdata().tolist() == [10, 100]
     np.testing.assert_allclose(lines_of(ax)["jpeg 75"].get_ydata(), [61, 70])
     rows += [common | {"table": "frames_per_video", "condition": str(n), "mean": 0.7} for n in (1, 5)]
-    _, ax = draw(learning_figure, rows, "title").axes
+    trained, ax = draw(learning_figure, rows, "title", "frames").axes
+    assert trained.get_xlabel() == "Frames trained on"
     assert ax.get_xlabel() == "Frames a video is judged by" and ax.lines[-1].get_xdata().tolist() == [1, 5]

@@ -86,7 +86,7 @@ def faces(tmp_path_factory):
 
 
 def test_the_constants_are_the_papers():
-    assert train_faces_hq.PAPER_SOURCES == PAPER_SOURCES
+    assert train_faces_hq.FACES_HQ_SOURCES == PAPER_SOURCES
     assert train_faces_hq.PAPER_FEATURE == Feature("published", "none", "float64", "", n_bins=722, normalise=False)
     names = ("svm_linear", "logistic_regression", "k_means")
     assert train_faces_hq.PAPER_ACCURACY == {"paper": {n: dict(zip(names, found)) for n, *found in PAPER_TABLE}}
