@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -191,10 +191,11 @@ class SpectrumCache:
             "sha256": np.array([list(bytes.fromhex(row.sha256)) for row in measured], dtype=np.uint8),
             "values_sha256": np.array(hashlib.sha256(values).hexdigest()),
         }
-        with _synced_file(self.folder / f"{stem}.npy") as temporary:
-            np.save(temporary, values)
-        with _synced_file(self.folder / f"{stem}.npz") as temporary:
-            np.savez(temporary, **arrays, seal=np.array(seal_of(arrays)))
+        with _synced_file(self.folder / f"{stem}.npy") as file:
+            np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(values))
+            file.write(values.data)  # `np.save` would not tell of a full disk what the system says
+        with _synced_file(self.folder / f"{stem}.npz") as file:
+            np.savez(file, **arrays, seal=np.array(seal_of(arrays)))
         self.n_written += len(self._fresh)
         self._fresh = []  # only now: an interrupt while writing loses nothing
 
@@ -307,12 +308,12 @@ def _name(path):
 
 
 @contextmanager
-def _synced_file(path) -> Iterator[Path]:
-    """Yield a temporary path as `whole_file` does; what is written there is on the disk before it gets its name."""
-    with whole_file(path) as temporary:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
+def _synced_file(path) -> Iterator[BinaryIO]:
+    """Yield a file as `whole_file` has it; what is written there is on the disk before it gets its name."""
+    with whole_file(path) as temporary, temporary.open("wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _sha256_of_file(path):

@@ -22,7 +22,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC
 
 import train_faces_hq
-from deepfake_spectra import image_spectra, plane_plots, plots, splits
+from deepfake_spectra import missing_spectra, plane_plots, plots, splits
 from deepfake_spectra.alterations import alter
 from deepfake_spectra.dataset import BUILT_IN_SAMPLE, FAKE, IMAGES, PUBLISHED_FEATURES, REAL, Feature, SpectrumDataset
 from deepfake_spectra.metrics import METRICS
@@ -250,7 +250,7 @@ def test_a_sample_size_gives_the_same_numbers_alone_and_beside_others(train, fac
 
 
 def test_sizes_that_cannot_be_are_said_before_an_image_is_read(call, faces, monkeypatch, drawn):
-    monkeypatch.setattr(image_spectra, "measure_file", None)
+    monkeypatch.setattr(missing_spectra, "measure_features", None)
     ended = call("train_faces_hq", "--data-dir", faces, *NAMED, "--sample-sizes", 7, 3)
     assert (ended.status, ended.out) == (1, "") and "sample size 7 left out" in ended.err
 
