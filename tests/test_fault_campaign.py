@@ -123,9 +123,9 @@ with open("../out/a.txt", "w") as file:
 
 def test_a_formula_in_a_csv_is_found_and_a_number_is_none(tmp_path):
     (tmp_path / "a.csv").write_text("path,score\na.png,-0.5\nb.png,+1e-9\n")
-    assert attacks_on_runs.formulas(tmp_path) == []
+    assert attacks_on_runs.raw_names(tmp_path) == []
     (tmp_path / "a.csv").write_text("path,score\n\"=cmd|'calc'!A0\",0.5\n")
-    assert [fault.kind for fault in attacks_on_runs.formulas(tmp_path)] == ["raw name"]
+    assert [fault.kind for fault in attacks_on_runs.raw_names(tmp_path)] == ["raw name"]
 
 
 def test_pictures_are_spoilt_in_every_way_and_hardly_one_is_left_whole():
