@@ -192,7 +192,7 @@ def _lines(process, limits):
         line, newline, rest = held.partition(b"\n")
         if newline:
             held = rest
-            yield line, seconds, most, ""
+            yield line + newline, seconds, most, ""
             forget_peak(process.pid)
             start, most = time.monotonic(), 0
         elif beyond:

@@ -180,7 +180,7 @@ def _with_name(stage, name, script, where, number):
         os.rename(stage.room / "mine", room + b"/" + name)
         return [f"../{text}" if word == "../mine" else word for word in words]
     if where == "folder":
-        shutil.copytree(stage.room / "mine/fake_2", room + b"/" + name)
+        shutil.copytree(stage.room / "mine/fake_2", stage.room / text)
         return (*words[: -len(PICTURES)], f"../{text}", "../mine/fake")
     if script in ("detect_fakes", "draw_spectrum"):
         files = [room + b"/mine/real/" + name + b".png", room + b"/mine/real/" + name + b" broken.png"]
