@@ -146,7 +146,6 @@ HOSTILE_NAMES = (
     b"`touch canary`", b"%s%n{0}", b"x" * 240, "é with space".encode(), b"CON", b"a|b", b"<b>", b"$\\frac{1}{0}$",
 )  # fmt: skip
 
-
 NAMED = (  # whose name is hostile, to which script
     ("file", ("detect_fakes", "draw_spectrum", "extract_video_frames", "train_faces_hq", "audit_dataset")),
     ("source", ("train_faces_hq", "audit_dataset", "measure_robustness", "compare_features", "train_resaved")),
@@ -160,8 +159,8 @@ def names(stage: Stage, n: int) -> Iterator[Case]:
     places = [(script, where) for where, scripts in NAMED for script in scripts if script in stage.scripts]
     for number, (name, (script, where)), _ in stage.chosen(product(HOSTILE_NAMES, places)):
         stage.renew()
-        words = _with_name(stage, name, script, where, number)
-        what = f"{ascii(os.fsdecode(name))[1:-1][:40]} as a {where}"
+        words = _with_name(stage, os.fsdecode(name), script, where, number)
+        what = f"{ascii(os.fsdecode(name))[1:-1][:40]} as the name of a {where}"
         case = stage.case(number, what, script, words)
         case.faults.extend(raw_names(stage.out))
         yield case
@@ -169,42 +168,36 @@ def names(stage: Stage, n: int) -> Iterator[Case]:
 
 def _with_name(stage, name, script, where, number):
     """Give a file, a source or a folder the name, and return what to call the script with."""
-    words, room, text = stage.words(script), os.fsencode(stage.room), os.fsdecode(name)
+    words, mine, clips = stage.words(script), stage.room / "mine", stage.room / "clips"
     whole = by_opencv(picture(7, (64, 64)))
+    broken = whole[: len(whole) // 2]
     if where == "source":
-        os.rename(stage.room / "mine/fake", room + b"/mine/" + name)
+        (mine / "fake").rename(mine / name)
         place = words.index("fake")
-        named = ("--fake-sources", text) if script == "train_resaved" else (f"--fake-sources={text}",)
+        named = ("--fake-sources", name) if script == "train_resaved" else (f"--fake-sources={name}",)
         return (*words[: place - 1], *named, *words[place + 1 :])
     if where == "folder" and script == "audit_dataset":
-        os.rename(stage.room / "mine", room + b"/" + name)
-        return [f"../{text}" if word == "../mine" else word for word in words]
+        mine.rename(stage.room / name)
+        return [f"../{name}" if word == "../mine" else word for word in words]
     if where == "folder":
-        shutil.copytree(stage.room / "mine/fake_2", stage.room / text)
-        return (*words[: -len(PICTURES)], f"../{text}", "../mine/fake")
+        (mine / "fake_2").rename(stage.room / name)
+        return (*words[: -len(PICTURES)], f"../{name}", "../mine/fake")
     if script in ("detect_fakes", "draw_spectrum"):
-        files = [room + b"/mine/real/" + name + b".png", room + b"/mine/real/" + name + b" broken.png"]
-        for path, content in zip(files, (whole, whole[: len(whole) // 2])):
-            _write(path, content)
-        words = (*words[: -len(PICTURES)], *map(os.fsdecode, files))
-        return (*words, "../mine/fake") if script == "detect_fakes" else words
+        files = [mine / f"real/{name}.png", mine / f"real/{name} broken.png"]
+        files[0].write_bytes(whole)
+        files[1].write_bytes(broken)
+        return (*words[: -len(PICTURES)], *files, *["../mine/fake"] * (script == "detect_fakes"))
     if script == "extract_video_frames":
-        clip = (stage.room / "clips/real/0.mp4").read_bytes()
-        _write(room + b"/clips/real/" + name + b".mp4", clip)
-        _write(room + b"/clips/fake/" + name + b".mp4", clip[:99])
+        content = (clips / "real/0.mp4").read_bytes()
+        (clips / f"real/{name}.mp4").write_bytes(content)
+        (clips / f"fake/{name}.mp4").write_bytes(content[:99])
         return words
-    _write(room + b"/mine/fake/" + name + b".png", whole[: len(whole) // 2])
+    (mine / f"fake/{name}.png").write_bytes(broken)
     if script == "audit_dataset":
-        shutil.copy(stage.room / "mine/real/000.png", room + b"/mine/fake/" + name + b" equal.png")
-        _write(room + b"/mine/fake/" + name + b".txt", b"no picture")
+        shutil.copy(mine / "real/000.png", mine / f"fake/{name} equal.png")
+        (mine / f"fake/{name}.txt").write_text("no picture")
         return words
     return (*words, "--max-unreadable", 0.5 if number % 2 else 0)
-
-
-def _write(path, content):
-    """Write a file whose name is bytes."""
-    with open(path, "wb") as file:
-        file.write(content)
 
 
 def raw_names(folder):
