@@ -368,7 +368,7 @@ CACHED = {  # script: files of its cache
 
 
 def caches(stage: Stage, n: int) -> Iterator[Case]:
-    """A file of cached spectra, features or records that is spoilt or edited, seals right: it must change no result."""
+    """A file of cached spectra, features or records that is spoilt or edited: it must change no result."""
     stage.renew()
     plans, kept = [], stage.folder / "cached"
     for script in (script for script in CACHED if script in stage.scripts):
