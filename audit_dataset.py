@@ -168,6 +168,13 @@ def draw_spectra(images, feature, n_samples, groups, settings):
     return drawn if drawn.is_grouped else replace(drawn, groups=np.array([groups[path] for path in drawn.paths]))
 
 
+def check_counts(n_of, images, what):
+    """End the run where fewer than two images of a source are left."""
+    for source in images.labels_of_sources:
+        if n_of[source] < 2:
+            raise ExperimentError(f"{printable(source)}: {n_of[source]} images {what}, need 2; name another")
+
+
 def score_rows(images, records, sources, groups, n_samples, settings):
     """Return the rows of all scores."""
     from sklearn.svm import SVC  # takes a second to load
@@ -183,6 +190,7 @@ def score_rows(images, records, sources, groups, n_samples, settings):
     small_tree = {"one_trait": DecisionTreeClassifier(min_samples_leaf=LEAF_SHARE, random_state=settings.seed)}
 
     dataset = draw_spectra(images, Feature(), n_samples, groups, settings)
+    check_counts(Counter(dataset.sources.tolist()), images, "have a spectrum")
     drawn = {path: records[path] for path in dataset.paths}
     traits = trait_array(list(drawn.values()))
     rows = scored(dataset, "classes", "as they are")
@@ -293,10 +301,7 @@ def main():
     paths = [path for path in sources if path not in skipped]
     records, damaged = read_records(images.path, paths, REPOSITORY / "data/audit" / name, settings.n_threads)
     unreadable = skipped | damaged
-    n_readable = Counter(sources[path] for path in records)
-    for source in images.labels_of_sources:
-        if n_readable[source] < 2:
-            raise ExperimentError(f"{printable(source)}: {n_readable[source]} images can be read, need 2; name another")
+    check_counts(Counter(sources[path] for path in records), images, "can be read")
     groups, pairs = find_pairs(records, sources, images.labels_of_sources)
     rows = score_rows(images, records, sources, groups, n_samples, settings)
 
@@ -315,7 +320,8 @@ def main():
         "remarks": remarks,
     }
     write_report(outputs, audit_title(images), report, rows)
-    return int(settings.strict and any(finding.is_bad for finding in found))
+    if settings.strict and any(finding.is_bad for finding in found):
+        raise ExperimentError(f"{verdict(found)}; see {display_path(outputs['md'])}")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import numpy as np
 
 from deepfake_spectra.clips import write_clip
 from deepfake_spectra.errors import ExperimentError, UnreadableImage, UsageError
+from deepfake_spectra.image_files import MOST_PIXELS
 from deepfake_spectra.opencv import cv2
 from deepfake_spectra.pillow import Image
 
@@ -67,7 +68,7 @@ def alter(gray: np.ndarray, steps: str) -> np.ndarray:
     UsageError
         A step that is none of these, or an empty one.
     UnreadableImage
-        The image is smaller than a crop of it.
+        The image is smaller than a crop of it, or would be made larger than any that is read.
     ModuleNotFoundError
         `h264` without imageio-ffmpeg.
     """
@@ -129,14 +130,21 @@ def _given_shape(_, value):
 
 def _resize(gray, value):
     """Scale to a size by OpenCV."""
-    height, width = _given_shape(None, value)
+    height, width = _checked(_given_shape(None, value))
     shrinks = width * height < gray.size
     return cv2.resize(gray, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
 
 
 def _scale(gray, value):
     """Scale by "0.5 lanczos"."""
-    return _resampled(gray, _scaled_shape(gray.shape, value), value.split()[1])
+    return _resampled(gray, _checked(_scaled_shape(gray.shape, value)), value.split()[1])
+
+
+def _checked(shape):
+    """Return a shape, if an image of it would be read from a file, too."""
+    if shape[0] * shape[1] > MOST_PIXELS:
+        raise UnreadableImage(f"{shape[1]}x{shape[0]}: more than {MOST_PIXELS:,} pixels")
+    return shape
 
 
 def _scaled_shape(shape, value):

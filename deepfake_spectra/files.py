@@ -146,9 +146,14 @@ def figure_name(path: Path) -> str:
 
 
 def figure_title(path: Path) -> str:
-    """Return a file's name, printable, and with its middle left out where a figure has no room for it."""
-    name = printable(path.name)
-    return name if len(name) <= 80 else f"{name[:50]} … {name[-25:]}"
+    """Return a file's name for a figure."""
+    return shortened(path.name)
+
+
+def shortened(text: str, most: int = 80) -> str:
+    """Return a text, printable, and with its middle left out where a figure has no room for it."""
+    text = printable(text)
+    return text if len(text) <= most else f"{text[: most * 5 // 8]} … {text[-(most * 5 // 16) :]}"
 
 
 def _real(path):

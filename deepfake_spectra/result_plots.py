@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from deepfake_spectra.dataset import CLASS_NAMES, FAKE, REAL
+from deepfake_spectra.files import shortened
 from deepfake_spectra.plots import CLASSIFIER_COLOURS, CLASSIFIER_MARKERS, COLOURS, ONE_COLUMN, new_figure
 from deepfake_spectra.tables import heading, leading_metric, rows_of
 
@@ -113,7 +114,10 @@ def audit_figure(path: Path, rows: Sequence[dict], panels: dict[str, str], title
                 style = {"color": colour, "marker": marker, "markersize": 3.5, "linestyle": ""}
                 plot_intervals(ax, [own[number] for number in at], np.array(at), "x", **style)
             several = len({row["classifier"] for row in own}) > 1
-            labels = [f"{heading(row['classifier'], names)}, " * several + row["condition"] for row in own]
+            labels = [
+                f"{heading(row['classifier'], names)}, " * several + fill(shortened(row["condition"]), 55)
+                for row in own
+            ]
             ax.set_title(panels[table])
             ax.set_yticks(range(len(own)), labels, parse_math=False)
             ax.set_ylim(len(own) - 0.5, -0.5)

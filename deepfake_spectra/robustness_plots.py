@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from deepfake_spectra.dataset import CLASS_NAMES
+from deepfake_spectra.files import shortened
 from deepfake_spectra.plots import COLOURS, ONE_COLUMN, TWO_COLUMNS, new_figure
 from deepfake_spectra.result_plots import metric_label, styled
 from deepfake_spectra.robustness import AS_THEY_ARE
@@ -117,7 +118,9 @@ def transfer_figure(path: Path, panels: Panels, rows: Sequence[dict], title: str
             for sources, line in zip(trainings, cycle(CURVES)):
                 for label, name in enumerate(CLASS_NAMES):
                     recalls = 100 * means_of([row_of[sources, steps, f"recall_{name}"] for steps in shown])
-                    named = f"{name}s, trained on {' + '.join(sources)}".replace("$", r"\$")
+                    named = f"{name}s, trained on {' + '.join(shortened(source, 26) for source in sources)}".replace(
+                        "$", r"\$"
+                    )
                     ax.plot(x, recalls, color=COLOURS[label][0], linestyle=line, linewidth=0.9, label=named)
             _dress(ax, x, ["as is", *conditions], panel)
         for ax in axes[:, 0]:

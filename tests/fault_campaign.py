@@ -2,6 +2,7 @@
 
     python tests/fault_campaign.py                                  # all of it, some two hours on two cores; Linux only
     python tests/fault_campaign.py --only pictures --n-images 500
+    python tests/fault_campaign.py --scripts audit_dataset          # attacks on runs and by data, of that script alone
     python tests/fault_campaign.py --case pictures/1234             # one case again, its folder kept
     python tests/fault_campaign.py --repository DIR                 # another checkout, say of a year ago
     python tests/fault_campaign.py --report docs/faults.md          # its table is added, with date and commit
@@ -25,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a script of test
 
 from campaign import attacks_by_data, attacks_on_readers, attacks_on_runs  # noqa: E402
 from campaign.running import KINDS  # noqa: E402
-from campaign.stage import Stage  # noqa: E402
+from campaign.stage import QUICK, Stage  # noqa: E402
 
 from deepfake_spectra.errors import UsageError  # noqa: E402
 from deepfake_spectra.files import check_outputs, write_text  # noqa: E402
@@ -34,6 +35,7 @@ from deepfake_spectra.settings import read_settings, run  # noqa: E402
 # what is attacked
 REPOSITORY: Path = Path(".")  # checkout whose scripts are run, copied
 ONLY: tuple[str, ...] = ()  # names of attacks; none: all
+SCRIPTS: tuple[str, ...] = ()  # whose runs and data are attacked, without .py; none: all
 CASE: tuple[str, ...] = ()  # cases to run again, as pictures/1234
 
 # how much
@@ -67,12 +69,14 @@ def chosen_cases(settings):
         chosen.setdefault(name, set()).add(int(number))
     if unknown := chosen.keys() - ATTACKS:
         raise UsageError(f"unknown attack {sorted(unknown)[0]!r}: expected some of {', '.join(ATTACKS)}")
+    if unknown := set(settings.scripts) - QUICK.keys():
+        raise UsageError(f"unknown script {sorted(unknown)[0]!r}: expected some of {', '.join(QUICK)}")
     return chosen
 
 
 def run_attack(name, numbers, folder, settings):
     """Run the cases of an attack, print each fault as it is found, and return the cases."""
-    stage = Stage(folder, settings.repository, settings.seed, numbers)
+    stage = Stage(folder, settings.repository, settings.seed, numbers, settings.scripts or QUICK)
     n_cases = getattr(settings, HOW_MANY.get(name, "n_flips"))
     cases, start = [], time.monotonic()
     for case in ATTACKS[name](stage, n_cases):

@@ -62,6 +62,16 @@ def test_a_crop_larger_than_the_image_is_refused_with_both_sizes(crop):
 
 
 @pytest.mark.parametrize(
+    "steps, size", [("resize 9999x9999", "9999x9999"), ("crop 90% + resize 7000x9000", "7000x9000")]
+)
+def test_an_image_made_larger_than_any_that_is_read_is_refused_before_it_is_made(steps, size):
+    with pytest.raises(UnreadableImage, match=f"^{size}: more than 60,000,000 pixels$"):
+        alter(np.zeros((20, 30), np.uint8), steps)
+    with pytest.raises(UnreadableImage, match="^16000x16000: more"):
+        alter(np.broadcast_to(np.uint8(0), (8000, 8000)), "scale 2 area")
+
+
+@pytest.mark.parametrize(
     "size, weights",
     [("89x109", area_weights), ("100x90", area_weights), ("300x400", cubic_weights), ("178x219", cubic_weights)],
 )

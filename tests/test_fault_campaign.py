@@ -1,7 +1,9 @@
 """The fault campaign's rules can be broken: planted scripts that misbehave are found, and a good one is not."""
 
 import os
+from types import SimpleNamespace
 
+import fault_campaign
 import numpy as np
 import pytest
 from campaign import attacks_on_readers, attacks_on_runs, mutants
@@ -11,6 +13,8 @@ from campaign.running import KINDS, Limits
 from campaign.stage import Stage
 from conftest import linux_only
 from pictures import by_opencv, picture, write_source
+
+from deepfake_spectra.errors import UsageError
 
 pytestmark = linux_only  # as the campaign itself
 
@@ -87,7 +91,7 @@ def test_damage_that_is_judged_without_a_remark_is_found(stage):
 @pytest.mark.parametrize(
     "planted, kind",
     [("time.sleep(9)", "hang"), ("os.kill(os.getpid(), 11)", "crash"),
-     ("time.sleep(0.3); bytearray(300 << 20); time.sleep(0.3)", "memory"),
+     ("time.sleep(0.6); bytearray(300 << 20); time.sleep(0.3)", "memory"),
      ("print('libpng error', file=sys.stderr, flush=True)", "library's line")],
 )  # fmt: skip
 def test_the_file_at_fault_is_named_and_the_others_are_judged(stage, monkeypatch, planted, kind):
@@ -123,9 +127,29 @@ with open("../out/a.txt", "w") as file:
 
 def test_a_formula_in_a_csv_is_found_and_a_number_is_none(tmp_path):
     (tmp_path / "a.csv").write_text("path,score\na.png,-0.5\nb.png,+1e-9\n")
-    assert attacks_on_runs.formulas(tmp_path) == []
+    assert attacks_on_runs.raw_names(tmp_path) == []
     (tmp_path / "a.csv").write_text("path,score\n\"=cmd|'calc'!A0\",0.5\n")
-    assert [fault.kind for fault in attacks_on_runs.formulas(tmp_path)] == ["raw name"]
+    assert [fault.kind for fault in attacks_on_runs.raw_names(tmp_path)] == ["raw name"]
+
+
+@pytest.mark.parametrize(
+    "name, content", [("a.html", "<b>.png"), ("a.md", "\x1b[31m.png"), ("a.html", "\u202egnp.exe")]
+)
+def test_a_name_that_a_page_holds_as_it_is_is_found(tmp_path, name, content):
+    (tmp_path / name).write_text("&lt;b&gt;.png\n")
+    assert attacks_on_runs.raw_names(tmp_path) == []
+    (tmp_path / name).write_text(content)
+    assert [fault.kind for fault in attacks_on_runs.raw_names(tmp_path)] == ["raw name"]
+
+
+def test_scripts_that_are_named_are_attacked_alone_and_an_unknown_one_is_refused(tmp_path):
+    for script in ("audit_dataset", "draw_spectrum"):
+        (tmp_path / f"{script}.py").write_text("")
+    assert Stage(tmp_path, tmp_path).scripts == ["audit_dataset", "draw_spectrum"]
+    assert Stage(tmp_path, tmp_path, only=("audit_dataset",)).scripts == ["audit_dataset"]
+    settings = SimpleNamespace(only=(), case=(), scripts=("audit",))
+    with pytest.raises(UsageError, match="unknown script 'audit'"):
+        fault_campaign.chosen_cases(settings)
 
 
 def test_pictures_are_spoilt_in_every_way_and_hardly_one_is_left_whole():

@@ -29,6 +29,7 @@ from deepfake_spectra.files import (
     from_cell,
     printable,
     repository_path,
+    shortened,
     whole_file,
     write_text,
 )
@@ -266,7 +267,12 @@ def test_a_figure_has_a_name_that_every_system_takes_and_no_shell_misreads(tmp_p
     assert os.listdir(tmp_path) == [figure]
 
 
+@pytest.mark.parametrize("most, expected", [(20, "a" * 20), (19, "a" * 11 + " … " + "a" * 5)])
+def test_a_text_too_long_for_its_place_in_a_figure_is_shortened(most, expected):
+    assert shortened("a" * 20, most) == expected
+
+
 def test_a_figures_title_is_a_name_of_80_letters_at_most():
     assert figure_title(Path("folder/" + "a" * 76 + ".png")) == "a" * 76 + ".png"
-    shortened = figure_title(Path("folder/" + "a" * 100 + "b" * 100 + "\n.png"))
-    assert len(shortened) <= 80 and shortened.startswith("a" * 50) and shortened.endswith("b\\n.png")
+    title = figure_title(Path("folder/" + "a" * 100 + "b" * 100 + "\n.png"))
+    assert len(title) <= 80 and title.startswith("a" * 50) and title.endswith("b\\n.png")

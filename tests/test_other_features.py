@@ -102,9 +102,21 @@ def test_what_is_on_disk_is_not_computed_again_unless_file_alteration_or_cache_h
     assert read("jpeg 50")[1] == paths and read()[1] == []
     (folder / "002.png").write_bytes((folder / "003.png").read_bytes() + b"\0")
     assert read()[1] == ["002.png"]
-    for kept in cache_dir.iterdir():
-        kept.write_bytes(kept.read_bytes()[:100])
-    assert read()[1] == paths and read()[1] == []
+
+
+def test_a_damaged_an_edited_and_an_exchanged_file_are_said_and_computed_again(images, capsys):
+    folder, paths, cache_dir = images
+    whole = load_features(folder, paths, "", cache_dir)
+    first, second, third, fourth = sorted(cache_dir.iterdir())
+    first.write_bytes(first.read_bytes()[:100])
+    with np.load(second) as file:
+        edited = dict(file) | {"sectors": file["sectors"] + 1}
+    np.savez(second, **edited)
+    third.write_bytes(fourth.read_bytes())
+    for n_damaged in (3, 0):
+        again = load_features(folder, paths, "", cache_dir)
+        assert all(np.array_equal(again[name], whole[name]) for name in FEATURES)
+        assert capsys.readouterr().out.count("damaged, its features are computed again") == n_damaged
 
 
 def test_images_of_two_sizes_are_one_sentence(images):

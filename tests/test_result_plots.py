@@ -7,6 +7,7 @@ from figures import legend_of, lines_of, looks, panel
 from deepfake_spectra.dataset import FAKE, REAL
 from deepfake_spectra.plots import COLOURS, save_figure
 from deepfake_spectra.result_plots import (
+    audit_figure,
     claims_figure,
     control_figure,
     coverage_figure,
@@ -100,6 +101,14 @@ def test_any_number_of_classifiers_look_different_stand_at_their_line_and_fit_th
     figure.draw_without_rendering()
     extent = figure.legends[0].get_window_extent()
     assert 0 <= extent.x0 and extent.x1 <= figure.bbox.width
+
+
+def test_a_source_of_a_long_name_leaves_room_in_the_figure_of_an_audit(draw):
+    rows = [control_row("control", "x" * 240, "svm_linear", 0.5, 0.4, 0.6)]
+    figure = draw(audit_figure, rows, {"control": "Test"}, "Test")
+    figure.draw_without_rendering()
+    [label] = figure.axes[0].get_yticklabels()
+    assert label.get_window_extent().x0 > 0 and figure.axes[0].bbox.width > 0.3 * figure.bbox.width
 
 
 def test_a_folders_name_is_no_formula_in_the_figures_of_results(draw, tmp_path):

@@ -101,14 +101,15 @@ def test_a_band_is_the_interval():
 
 
 def test_transfer_has_a_line_style_for_each_training_and_a_colour_for_each_class(draw):
-    trainings = [["a", "c"], ["a", "d"], ["b", "c"], ["b", "d"]]
+    long_name = "b" * 240
+    trainings = [["a", "c"], ["a", "d"], [long_name, "c"], [long_name, "d"]]
     rows = [
         row for n, names in enumerate(trainings) for row in rows_of_table("robustness_transfer", n, train_sources=names)
     ]
     lines = lines_of(panel(draw(transfer_figure, PANELS, rows, "title"), "jpeg"))
     assert len(lines) == 8 == len({looks(line) for line in lines.values()})
     for number, names in enumerate(trainings):
-        line = lines[f"fakes, trained on {' + '.join(names)}"]
+        line = lines[f"fakes, trained on {' + '.join(names)}".replace(long_name, "b" * 16 + " … " + "b" * 8)]
         expected = means(rows[20 * number : 20 * number + 20], "recall_fake", ["as they are", "jpeg 90", "jpeg 50"])
         np.testing.assert_allclose(line.get_ydata(), 100 * np.array(expected))
 

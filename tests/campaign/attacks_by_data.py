@@ -7,10 +7,12 @@ import subprocess
 from collections.abc import Iterator
 from itertools import product
 
-from campaign.attacks_on_readers import extracted, rows_of_results
-from campaign.mutants import clip_of_two_sizes
+import numpy as np
+from campaign.attacks_on_readers import extracted
+from campaign.mutants import clip_of_two_sizes, whole_pictures
 from campaign.running import PYTHON, Fault, Limits
-from campaign.stage import Case, Stage
+from campaign.stage import Case, Stage, outputs
+from pictures import by_opencv, picture
 
 SAME = r"same|both|equal|identical|duplicate|cop(y|ies)|twice|link"  # words of which one must be said of copies
 OBEYING = ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.geteuid() == 0 else ()  # permissions
@@ -19,38 +21,41 @@ OBEYING = ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.get
 def data(stage: Stage, n: int) -> Iterator[Case]:
     """Data that deceive: copies in both classes, links, unreadable folders, pipes, changed code."""
     stage.renew()
-    for number, plan, _ in stage.chosen(PLANS):
+    plans = [(plan, {}) for plan, script in PLANS.items() if script in stage.scripts]
+    scripts = [script for script in IMAGE_SCRIPTS if script in stage.scripts]
+    plans += [(plan, {"script": script}) for plan, script in product(OF_IMAGES, scripts)]
+    for number, (plan, of_script), _ in stage.chosen(plans):
         stage.renew()
-        yield plan(stage, number, plan.__doc__.rstrip("."))
+        yield plan(stage, number, plan.__doc__.rstrip("."), **of_script)
 
 
-def both_classes(stage, number, what):
+def both_classes(stage, number, what, script):
     """The same pictures in both classes."""
     for path in sorted((stage.room / "mine/real").iterdir())[:4]:
         shutil.copy(path, stage.room / "mine/fake" / f"copy_{path.name}")
-    return stage.case(number, what, "train_faces_hq", says=SAME)
+    return stage.case(number, what, script, says=SAME)
 
 
-def ten_copies(stage, number, what):
+def ten_copies(stage, number, what, script):
     """Ten copies of two pictures in each class."""
     for source in ("real", "fake"):
         for path in sorted((stage.room / "mine" / source).iterdir())[2:]:
             shutil.copy(stage.room / "mine" / source / f"{int(path.stem) % 2:03}.png", path)
-    return stage.case(number, what, "train_faces_hq", says=SAME)
+    return stage.case(number, what, script, says=SAME)
 
 
-def links(stage, number, what):
+def links(stage, number, what, script):
     """Links to pictures of the other class."""
     for path in sorted((stage.room / "mine/real").iterdir())[:4]:
         os.symlink(path, stage.room / "mine/fake" / f"link_{path.name}")
-    return stage.case(number, what, "train_faces_hq", says=SAME)
+    return stage.case(number, what, script, says=SAME)
 
 
-def linked_folder(stage, number, what):
+def linked_folder(stage, number, what, script):
     """A source that is a link into the other."""
     shutil.rmtree(stage.room / "mine/fake")
     os.symlink(stage.room / "mine/real", stage.room / "mine/fake")
-    return stage.case(number, what, "train_faces_hq", says=SAME)
+    return stage.case(number, what, script, says=SAME)
 
 
 def two_sizes(stage, number, what):
@@ -76,11 +81,11 @@ def code_changed(stage, number, what):
     source = path.read_text()
     path.write_text(re.sub(r"^EPSILON = .*$", "EPSILON = 50.0", source, flags=re.M))
     cached = stage.case(number, what, "train_faces_hq", statuses=(0,))
-    rows = rows_of_results(stage)
+    written = outputs(stage.out)
     for folder in (stage.code / "data", stage.out):
         shutil.rmtree(folder)
     stage.run("train_faces_hq", *stage.words("train_faces_hq"))
-    if rows != rows_of_results(stage) or path.read_text() == source:
+    if written != outputs(stage.out) or path.read_text() == source:
         cached.faults.append(Fault("other result", "the values of the old code were used"))
     return cached
 
@@ -90,9 +95,9 @@ def unreadable_fakes(stage, number, what):
     return _unreadable(stage, number, what, "clips/fake")
 
 
-def unreadable_source(stage, number, what):
+def unreadable_source(stage, number, what, script):
     """A folder of pictures that may not be read."""
-    return _unreadable(stage, number, what, "mine/fake")
+    return _unreadable(stage, number, what, "mine/fake", script)
 
 
 def passing_failure(stage, number, what):
@@ -117,12 +122,51 @@ def large_crop(stage, number, what):
     return stage.case(number, what, "train_celeba", words, (1, 2))
 
 
-def few_left(stage, number, what):
+def few_left(stage, number, what, script):
     """All but a few fakes unreadable, and allowed to be."""
     for path in sorted((stage.room / "mine/fake").iterdir())[3:]:
         path.write_bytes(path.read_bytes()[:100])
-    words = (*stage.words("train_faces_hq"), "--max-unreadable", 1)
-    return stage.case(number, what, "train_faces_hq", words)
+    allowed = () if script == "audit_dataset" else ("--max-unreadable", 1)  # which needs two of a source
+    return stage.case(number, what, script, (*stage.words(script), *allowed))
+
+
+def every_format(stage, number, what, script):
+    """Pictures of every format and variant in one source."""
+    for form, (ending, content) in whole_pictures().items():
+        (stage.room / f"mine/fake/{form}{ending}").write_bytes(content)
+    return stage.case(number, what, script, statuses=(1,) if script == "compare_features" else (0, 1))
+
+
+def tiny_picture(stage, number, what, script):
+    """A picture of 3x3 pixels among the others."""
+    (stage.room / "mine/fake/tiny.png").write_bytes(by_opencv(picture(0, (3, 3))))
+    return stage.case(number, what, script)
+
+
+def flat_pictures(stage, number, what, script):
+    """Fakes that are of one grey each."""
+    for level, path in enumerate(sorted((stage.room / "mine/fake").iterdir())):
+        path.write_bytes(by_opencv(np.full((48, 64), 20 * level, np.uint8)))
+    return stage.case(number, what, script)
+
+
+def told_by_headers(stage, number, what):
+    """Fakes as JPEG beside reals as PNG, audited strictly."""
+    for path in sorted((stage.room / "mine/fake").iterdir()):
+        path.with_suffix(".jpg").write_bytes(by_opencv(picture(int(path.stem), (48, 64)), ".jpg"))
+        path.unlink()
+    return stage.case(number, what, "audit_dataset", (*stage.words("audit_dataset"), "--strict"), (1,))
+
+
+def two_audits(stage, number, what):
+    """Two audits of one folder at once."""
+    words = [PYTHON, "audit_dataset.py", *map(str, stage.words("audit_dataset"))]
+    nowhere = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    other = subprocess.Popen(words, cwd=stage.code, start_new_session=True, **nowhere)
+    case = stage.case(number, what, "audit_dataset", statuses=(0,))
+    if other.wait():
+        case.faults.append(Fault("status", f"{other.returncode} of the other"))
+    return case
 
 
 def pipe_as_picture(stage, number, what):
@@ -143,18 +187,18 @@ def endless_picture(stage, number, what):
     return stage.case(number, what, "draw_spectrum", ("/dev/zero",), (1, 2), limits=Limits(20))
 
 
-def pipe_in_source(stage, number, what):
+def pipe_in_source(stage, number, what, script):
     """A pipe among the pictures of a source."""
     os.mkfifo(stage.room / "mine/fake/pipe.png")
-    return stage.case(number, what, "train_faces_hq", limits=Limits(60))
+    return stage.case(number, what, script, limits=Limits(60))
 
 
-def loop_of_links(stage, number, what):
+def loop_of_links(stage, number, what, script):
     """Links in a circle among the pictures."""
     os.symlink("b.png", stage.room / "mine/fake/a.png")
     os.symlink("a.png", stage.room / "mine/fake/b.png")
     os.symlink(".", stage.room / "mine/fake/folder")
-    return stage.case(number, what, "train_faces_hq")
+    return stage.case(number, what, script)
 
 
 def two_extractions(stage, number, what):
@@ -188,36 +232,43 @@ def picture_formats(stage, number, what):
     return stage.case(number, what, "detect_fakes", words, (0, 1), says="phone|heic")
 
 
-def _unreadable(stage, number, what, name):
+def _unreadable(stage, number, what, name, script="extract_video_frames"):
     """Run a script whose input may not be read, and give the permission back."""
     os.chmod(stage.room / name, 0)
-    script = "extract_video_frames" if name.startswith("clips") else "train_faces_hq"
     case = stage.case(number, what, script, None, (1, 2), before=OBEYING)
     os.chmod(stage.room / name, 0o777)
     return case
 
 
-PLANS = (
+OF_IMAGES = (
     both_classes,
     ten_copies,
     links,
     linked_folder,
-    two_sizes,
-    same_clip,
-    code_changed,
-    unreadable_fakes,
     unreadable_source,
-    passing_failure,
-    empty_alteration,
-    large_crop,
     few_left,
-    pipe_as_picture,
-    pipe_as_judged,
-    endless_picture,
+    every_format,
+    tiny_picture,
+    flat_pictures,
     pipe_in_source,
     loop_of_links,
-    two_extractions,
-    loose_clips,
-    picture_formats,
 )
+IMAGE_SCRIPTS = ("train_faces_hq", "audit_dataset", "measure_robustness", "compare_features", "train_resaved")
+PLANS = {  # and whose script must be there
+    two_sizes: "extract_video_frames",
+    same_clip: "train_deepfake_detection",
+    code_changed: "train_faces_hq",
+    unreadable_fakes: "extract_video_frames",
+    passing_failure: "extract_video_frames",
+    empty_alteration: "train_celeba",
+    large_crop: "train_celeba",
+    told_by_headers: "audit_dataset",
+    two_audits: "audit_dataset",
+    pipe_as_picture: "draw_spectrum",
+    pipe_as_judged: "detect_fakes",
+    endless_picture: "draw_spectrum",
+    two_extractions: "extract_video_frames",
+    loose_clips: "extract_video_frames",
+    picture_formats: "detect_fakes",
+}
 ATTACKS = {"data": data}

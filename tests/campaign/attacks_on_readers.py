@@ -7,6 +7,7 @@ import os
 import pickle
 import re
 import select
+import shutil
 import subprocess
 import time
 import warnings
@@ -17,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from campaign.mutants import named_pictures, spoil, whole_clips, whole_pictures
 from campaign.running import NOT_PRINTABLE, PYTHON, Fault, Limits, beyond_limits, forget_peak, peak_bytes
-from campaign.stage import PICTURES, Case, Stage
+from campaign.stage import PICTURES, Case, Stage, outputs
 from frames import features
 from PIL import Image
 from safetensors import safe_open
@@ -38,23 +39,43 @@ def pictures(stage: Stage, n: int) -> Iterator[Case]:
     """Spoilt pictures of every format, judged by detect_fakes.py; what Pillow refuses must not be judged wordlessly."""
     whole = list(whole_pictures().items())
     contents = [content for _, (_, content) in whole]
-    stage.renew()
-    files = []
     named = list(named_pictures().items())
-    for number, _, random in stage.chosen(range(len(named) + n)):
+    stage.renew()
+
+    def spoilt(number):
         if number < len(named):
             what, (ending, content, due) = named[number]
         else:
+            random = stage.random(number)
             form, (ending, content) = whole[number % len(whole)]
             way, content = spoil(content, random, contents)
             what, due = f"{form}, {way}", False
-        files.append((number, what, _write(stage, number, ending, content), due))
-    for (number, what, path, due), (line, faults, seconds, n_bytes) in _judged(stage, files, (), PER_PICTURE):
-        is_judged = line.startswith(("real ", "fake "))
+        return number, what, _write(stage, number, ending, content), due
+
+    files = [spoilt(number) for number, *_ in stage.chosen(range(len(named) + n))]
+    for (number, what, path, due), (line, faults, seconds, n_bytes) in _judged(
+        stage, files, stage.later_words, PER_PICTURE
+    ):
+        is_judged = line.startswith(("real ", "fake ", "unsure "))
         refusal = is_judged and (_refused_by_pillow(path) or ("the file is damaged" if due else ""))
         if refusal and not re.search(OF_DAMAGE, line.partition("[")[2]):
             faults.append(Fault("silent", f"judged without a remark; {refusal}"))
         yield Case(number, what, faults, seconds, n_bytes)
+    last = len(named) + n
+    if "audit_dataset" in stage.scripts and (not stage.numbers or last in stage.numbers):
+        yield audited(stage, last, "all of them, audited", [spoilt(number)[2] for number in range(last)])
+
+
+def audited(stage: Stage, number: int, what: str, paths: list[Path]) -> Case:
+    """Audit pictures as fakes: each must be in the numbers or named."""
+    for path in paths:
+        os.replace(path, stage.room / "mine/fake" / path.name)
+    case = stage.case(number, what, "audit_dataset", None, (0,), limits=Limits(600))
+    report = stage.out / "mine_audit.json"
+    found = int(json.loads(report.read_text())["sources"]["fake"]["files"]) if report.exists() else 0
+    if found != 12 + len(paths):
+        case.faults.append(Fault("silent", f"{12 + len(paths) - found} files neither in the numbers nor named"))
+    return case
 
 
 def clips(stage: Stage, n: int) -> Iterator[Case]:
@@ -68,7 +89,7 @@ def clips(stage: Stage, n: int) -> Iterator[Case]:
         way, content = spoil(content, stage.random(number), contents)
         return number, f"{container}, {way}", _write(stage, number, ending, content), False
 
-    files = [spoilt(number) for number, _, _ in stage.chosen(range(n))]
+    files = [spoilt(number) for number, *_ in stage.chosen(range(n))]
     for (number, what, _, _), (_, faults, seconds, n_bytes) in _judged(stage, files, CLIP_WORDS, PER_CLIP):
         yield Case(number, what, faults, seconds, n_bytes)
     if not stage.numbers or n in stage.numbers:
@@ -171,7 +192,7 @@ def _lines(process, limits):
         line, newline, rest = held.partition(b"\n")
         if newline:
             held = rest
-            yield line, seconds, most, ""
+            yield line + newline, seconds, most, ""
             forget_peak(process.pid)
             start, most = time.monotonic(), 0
         elif beyond:
@@ -325,7 +346,7 @@ def judges(stage: Stage, n: int) -> Iterator[Case]:
     whole = path.read_bytes()
     for number, (what, content), random in stage.chosen(contents.items()):
         path.write_bytes(_flipped(whole, random) if content is None else content)
-        words = (*stage.judge_words, "../mine/real/000.png")
+        words = (*stage.later_words, *stage.judge_words, "../mine/real/000.png")
         statuses = (0, 1, 2) if content is None or what in ("spectra of 0.0",) else (1, 2)
         if what.startswith("C of a million"):
             statuses = (0, 1, 2)
@@ -340,48 +361,60 @@ def _noise(good):
             "spectra": random.normal(100, 30, (3000, good["spectra"].shape[1]))}  # fmt: skip
 
 
+CACHED = {  # script: files of its cache
+    "train_faces_hq": "spectra/*/*.npz", "audit_dataset": "audit/*/*.json",
+    "compare_features": "spectra/*/other_features/*.npz",
+}  # fmt: skip
+
+
 def caches(stage: Stage, n: int) -> Iterator[Case]:
-    """A file of cached spectra whose every array is edited, checksums and seal right: it must change no result."""
+    """A file of cached spectra, features or records that is spoilt or edited: it must change no result."""
     stage.renew()
-    script = "train_faces_hq"
-    stage.case(0, "", script)
-    (path,) = (stage.code / "data/spectra").rglob("*.npz")
-    rows = rows_of_results(stage)
-    with np.load(path) as file:
-        good = dict(file)
-    edits = [(name, edit) for name, array in good.items() for edit in _wrong_arrays(name, array)]
-    whole = path.read_bytes()
-    edits += [
-        ("cache file", edit) for edit in (("cut", whole[:-100]), ("of another kind", b"no archive"), ("empty", b""))
-    ]
-    for number, (name, (what, array)), _ in stage.chosen(edits):
-        for other in path.parent.glob("*.npz"):
-            other.unlink()
-        if isinstance(array, bytes):
-            path.write_bytes(array)
-        else:
-            with path.open("wb") as file:
-                edited = good | {name: array}
-                np.savez(file, **(edited if name == "seal" else _sealed(edited)))
-        case = stage.case(number, f"{name} {what}", script, None, (0,))
-        if rows_of_results(stage) != rows:
-            case.faults.append(Fault("other result", f"{name} {what} was used"))
+    plans, kept = [], stage.folder / "cached"
+    for script in (script for script in CACHED if script in stage.scripts):
+        stage.renew()
+        stage.run(script, *stage.words(script))
+        whole = (outputs(stage.out), stage.folder / f"cached by {script}")
+        shutil.copytree(stage.code / "data", whole[1])
+        path = sorted(whole[1].glob(CACHED[script]))[0]
+        place, content = path.relative_to(whole[1]), path.read_bytes()
+        for what, edited in _edited_caches(path.suffix, content):
+            plans.append((script, whole, place, what, edited))
+        plans += [(script, whole, place, "with bits flipped", None) for _ in range(n)]
+    for number, (script, (expected, kept), place, what, edited), random in stage.chosen(plans):
+        stage.renew()
+        shutil.copytree(kept, stage.code / "data")
+        path = stage.code / "data" / place
+        path.write_bytes(_flipped(path.read_bytes(), random) if edited is None else edited)
+        case = stage.case(number, f"{place.parts[-2]}, {what}", script, None, (0,))
+        if outputs(stage.out) != expected:
+            case.faults.append(Fault("other result", f"{what} was used"))
         yield case
+
+
+def _edited_caches(ending, content):
+    """Yield (what, content) of a file of a cache after edits that its reader can know for wrong."""
+    for what, change in _wrong_texts():
+        yield what, change(content)
+    if ending == ".json":
+        seal, rows = content.decode().splitlines()
+        yield "another seal", f"{seal[::-1]}\n{rows}\n".encode()
+        yield "another value", content.replace(b"PNG", b"GIF", 1)
+        return
+    with np.load(io.BytesIO(content)) as file:
+        good = dict(file)
+    for name, array in good.items():
+        for what, edited in _wrong_arrays(name, array):
+            stream = io.BytesIO()
+            arrays = good | {name: edited}
+            np.savez(stream, **(arrays if name == "seal" else _sealed(arrays)))
+            yield f"{name} {what}", stream.getvalue()
 
 
 def _sealed(arrays):
     """Return the arrays of a cache's file with the seal that belongs to them, if that is an array of it."""
     columns = {name: array for name, array in arrays.items() if name != "seal"}
     return columns | ({"seal": np.array(seal_of(columns))} if "seal" in arrays else {})
-
-
-def rows_of_results(stage):
-    """Return the rows of the results file of a training run, None where there is none."""
-    try:
-        (path,) = stage.out.glob("*_results.json")
-        return json.loads(path.read_text())["rows"]
-    except (ValueError, KeyError):
-        return None
 
 
 def _wrong_arrays(name, array):
@@ -425,6 +458,7 @@ def records(stage: Stage, n: int) -> Iterator[Case]:
         ("compare_with_paper", None, path, change, (0, 1, 2)) for path in results[:2] for change in _wrong_texts()
     ]
     plans += [("detect_fakes", PICTURES[:1], path, change, (1,)) for path in weights for change in _wrong_weights()]
+    plans = [plan for plan in plans if plan[0] in stage.scripts]
     for number, (script, words, path, (what, change), statuses), _ in stage.chosen(plans):
         stage.renew()
         content = change(path.read_bytes())

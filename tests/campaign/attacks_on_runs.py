@@ -9,11 +9,10 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from itertools import product
-from pathlib import Path
 
 import numpy as np
-from campaign.running import PYTHON, Fault, Limits, faults_of, run_watched, slowness
-from campaign.stage import PICTURES, QUICK_TRAINING, Case, Stage
+from campaign.running import NOT_PRINTABLE, PYTHON, Fault, Limits, faults_of, run_watched, slowness
+from campaign.stage import PICTURES, QUICK_TRAINING, Case, Stage, outputs
 from pictures import by_opencv, picture
 
 EARLY = 1.0  # seconds: half of the signals come within, while modules are imported
@@ -43,16 +42,6 @@ def kills(stage: Stage, n: int) -> Iterator[Case]:
             different = sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
             case.faults.append(Fault("other result", f"{different[:3]} of {len(expected)} files"))
         yield case._replace(seconds=max(case.seconds, killed.seconds))
-
-
-def outputs(folder: Path) -> dict[str, bytes]:
-    """Return {path: content} of the visible files under a folder, less the times at which they were made."""
-    times = rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?|/CreationDate \(D:\d+[^)]*\)|\"mtime_ns\": \d+"
-    return {
-        str(path.relative_to(folder)): re.sub(times, b"", path.read_bytes())
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    }
 
 
 def signals(stage: Stage, n: int) -> Iterator[Case]:
@@ -157,54 +146,71 @@ HOSTILE_NAMES = (
     b"`touch canary`", b"%s%n{0}", b"x" * 240, "é with space".encode(), b"CON", b"a|b", b"<b>", b"$\\frac{1}{0}$",
 )  # fmt: skip
 
+NAMED = (  # whose name is hostile, to which script
+    ("file", ("detect_fakes", "draw_spectrum", "extract_video_frames", "train_faces_hq", "audit_dataset")),
+    ("source", ("train_faces_hq", "audit_dataset", "measure_robustness", "compare_features", "train_resaved")),
+    ("folder", ("detect_fakes", "audit_dataset")),
+)
+
 
 def names(stage: Stage, n: int) -> Iterator[Case]:
     """Hostile names of pictures, clips, sources and folders, of good files and of broken ones, in every script."""
-    whole = by_opencv(picture(7, (64, 64)))
     stage.renew()
-    clip = next((stage.room / "clips/real").iterdir()).read_bytes()
-    plans = list(
-        product(HOSTILE_NAMES, ("detect_fakes", "draw_spectrum", "extract_video_frames", "train_faces_hq", "source"))
-    )
-    for number, (name, where), _ in stage.chosen(plans):
+    places = [(script, where) for where, scripts in NAMED for script in scripts if script in stage.scripts]
+    for number, (name, (script, where)), _ in stage.chosen(product(HOSTILE_NAMES, places)):
         stage.renew()
-        room = os.fsencode(stage.room)
-        script, what = where, f"{ascii(os.fsdecode(name))[1:-1][:40]} as a {'source' if where == 'source' else 'file'}"
-        if where in ("detect_fakes", "draw_spectrum"):
-            files = [room + b"/mine/real/" + name + b".png", room + b"/mine/real/" + name + b" broken.png"]
-            for path, content in zip(files, (whole, whole[: len(whole) // 2])):
-                _write(path, content)
-            words = [os.fsdecode(path) for path in files]
-            words = (*stage.words(script)[:-3], *words, "../mine/fake")[: 99 if script == "detect_fakes" else -1]
-        elif where == "extract_video_frames":
-            _write(room + b"/clips/real/" + name + b".mp4", clip)
-            _write(room + b"/clips/fake/" + name + b".mp4", clip[:99])
-            words = None
-        elif where == "train_faces_hq":
-            _write(room + b"/mine/fake/" + name + b".png", whole[: len(whole) // 2])
-            words = (*stage.words(script), "--max-unreadable", 0.5 if number % 2 else 0)
-        else:
-            script = "train_faces_hq"
-            os.rename(stage.room / "mine/fake", room + b"/mine/" + name)
-            words = [*QUICK_TRAINING[:5], f"--fake-sources={os.fsdecode(name)}", *QUICK_TRAINING[7:]]
+        words = _with_name(stage, os.fsdecode(name), script, where, number)
+        what = f"{ascii(os.fsdecode(name))[1:-1][:40]} as the name of a {where}"
         case = stage.case(number, what, script, words)
-        case.faults.extend(formulas(stage.out))
+        case.faults.extend(raw_names(stage.out))
         yield case
 
 
-def _write(path, content):
-    """Write a file whose name is bytes."""
-    with open(path, "wb") as file:
-        file.write(content)
+def _with_name(stage, name, script, where, number):
+    """Give a file, a source or a folder the name, and return what to call the script with."""
+    words, mine, clips = stage.words(script), stage.room / "mine", stage.room / "clips"
+    whole = by_opencv(picture(7, (64, 64)))
+    broken = whole[: len(whole) // 2]
+    if where == "source":
+        (mine / "fake").rename(mine / name)
+        place = words.index("fake")
+        named = ("--fake-sources", name) if script == "train_resaved" else (f"--fake-sources={name}",)
+        return (*words[: place - 1], *named, *words[place + 1 :])
+    if where == "folder" and script == "audit_dataset":
+        mine.rename(stage.room / name)
+        return [f"../{name}" if word == "../mine" else word for word in words]
+    if where == "folder":
+        (mine / "fake_2").rename(stage.room / name)
+        return (*words[: -len(PICTURES)], f"../{name}", "../mine/fake")
+    if script in ("detect_fakes", "draw_spectrum"):
+        files = [mine / f"real/{name}.png", mine / f"real/{name} broken.png"]
+        files[0].write_bytes(whole)
+        files[1].write_bytes(broken)
+        return (*words[: -len(PICTURES)], *files, *["../mine/fake"] * (script == "detect_fakes"))
+    if script == "extract_video_frames":
+        content = (clips / "real/0.mp4").read_bytes()
+        (clips / f"real/{name}.mp4").write_bytes(content)
+        (clips / f"fake/{name}.mp4").write_bytes(content[:99])
+        return words
+    (mine / f"fake/{name}.png").write_bytes(broken)
+    if script == "audit_dataset":
+        shutil.copy(mine / "real/000.png", mine / f"fake/{name} equal.png")
+        (mine / f"fake/{name}.txt").write_text("no picture")
+        return words
+    return (*words, "--max-unreadable", 0.5 if number % 2 else 0)
 
 
-def formulas(folder):
-    """Return a fault if a cell of a CSV would be run by a spreadsheet."""
+def raw_names(folder):
+    """Return a fault if a spreadsheet would run a cell of a CSV, or a page has a name in it as it is."""
     for path in folder.rglob("*.csv"):
         with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
             for cell in (cell for row in csv.reader(file) for cell in row):
                 if re.match(r"[=@\t\r]|[+-](?![\d.]+(e[+-]?\d+)?$)", cell):
                     return [Fault("raw name", f"{path.name} holds the formula {ascii(cell)[:60]}")]
+    for path in (*folder.rglob("*.md"), *folder.rglob("*.html")):
+        content = path.read_bytes()
+        if found := NOT_PRINTABLE.search(content) or (path.suffix == ".html" and re.search(b"<b>", content)):
+            return [Fault("raw name", f"{path.name} holds {found[0]!r}")]
     return []
 
 
@@ -212,6 +218,11 @@ USERS_NAMES = (
     "my_own_picture.png", "results.json", "accuracy.csv", "accuracy.md", "spectrum.png", "spectrum.pdf", "files.txt",
     "scores.csv.gz",
 )  # fmt: skip
+AUDIT_ENDINGS = ("md", "json", "png", "pdf")
+USERS_RESULTS = {
+    "measure_robustness": "robustness_panels.png", "compare_features": "features_differences.pdf",
+    "train_resaved": "resaved_coverage.png",
+}  # fmt: skip
 
 
 def replaced(stage: Stage, n: int) -> Iterator[Case]:
@@ -221,7 +232,7 @@ def replaced(stage: Stage, n: int) -> Iterator[Case]:
     named = (*stage.judge_words, "../a.png")
     plans = [
         (f"{flag} {name}", "detect_fakes", (*named, flag, f"../{name}"), [name])
-        for flag, name in product(("--csv", "--json"), ("a.png", "notes.txt", "other.csv", "other.json"))
+        for flag, name in product(("--csv", "--json", "--report"), ("a.png", "notes.txt", "other.csv", "other.json"))
     ]
     into_clips = ("--videos-dir", "../clips", "--frames-dir", "../clips", "--face-detector", "centre")
     plans += [
@@ -235,9 +246,13 @@ def replaced(stage: Stage, n: int) -> Iterator[Case]:
         ("figures into a source", "train_faces_hq", (*QUICK_TRAINING[:-1], "../mine/real"), "data"),
         ("benchmark.md", "benchmark_spectrum", None, ["out/benchmark.md"]),
         ("claims.md", "compare_with_paper", None, ["out/claims.md"]),
+        ("audit into a source", "audit_dataset", (*stage.words("audit_dataset")[:-1], "../mine/real"), "data"),
+        ("a user's judge", "train_resaved", None, ["out/resaved_judge.safetensors"]),
     ]
     plans += [(name, "train_faces_hq", None, [f"out/faces_hq_{name}"]) for name in USERS_NAMES]
-    for number, (what, script, words, users), _ in stage.chosen(plans):
+    plans += [(f"mine_audit.{ending}", "audit_dataset", None, [f"out/mine_audit.{ending}"]) for ending in AUDIT_ENDINGS]
+    plans += [(name, script, None, [f"out/{name}"]) for script, name in USERS_RESULTS.items()]
+    for number, (what, script, words, users), _ in stage.chosen(plan for plan in plans if plan[1] in stage.scripts):
         stage.renew()
         shutil.copy(room / "mine/real/000.png", room / "a.png")
         os.symlink("a.png", room / "link.csv")
@@ -254,7 +269,7 @@ def replaced(stage: Stage, n: int) -> Iterator[Case]:
                 path.write_text("a user's own words")
             kept.append(path)
         case = stage.case(number, what, script, words, untouched=kept)
-        if users == "data" and len(list((room / "mine").rglob("*.*"))) > 24:
+        if users == "data" and len(list((room / "mine").rglob("*.*"))) > 48:
             case.faults.append(Fault("input changed", "outputs lie among the data of the next run"))
         yield case
 

@@ -20,7 +20,7 @@ KINDS = {  # of faults, and what each means
     "status": "another exit status than documented",
     "wordless": "an exit status other than 0, and no sentence on stderr",
     "library's line": "a line on stderr that is not the script's own",
-    "raw name": "a control character on the terminal, or a formula in a CSV",
+    "raw name": "a control character on the terminal, a formula in a CSV, or markup in a page",
     "partial name": "a temporary name, or none at all, where the user's should stand",
     "input changed": "a file that is not an output was changed, replaced or removed",
     "half written": "an output that is neither the old one nor the whole new one",

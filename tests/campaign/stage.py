@@ -13,8 +13,8 @@ from campaign.running import PYTHON, Ended, Fault, changed, faults_of, fingerpri
 from pictures import picture, write_source
 from video_clips import write_clip
 
-QUICK_TRAINING = ("--data-dir", "../mine", "--real-sources", "real", "--fake-sources", "fake", "--sample-sizes", 20,
-                  "--n-splits", 2, "--both-altered", "--output-dir", "../out")  # fmt: skip
+QUICK_DATA = ("--data-dir", "../mine", "--real-sources", "real", "--fake-sources", "fake", "--n-splits", 2)
+QUICK_TRAINING = (*QUICK_DATA, "--sample-sizes", 20, "--both-altered", "--output-dir", "../out")
 QUICK = {  # script: flags of a run of a few seconds, which reads and writes beside the code
     "train_faces_hq": QUICK_TRAINING,
     "train_celeba": (*QUICK_TRAINING, "--fakes-altered", "--n-bins", 20),
@@ -23,12 +23,31 @@ QUICK = {  # script: flags of a run of a few seconds, which reads and writes bes
     "extract_video_frames": ("--videos-dir", "../clips", "--frames-dir", "../out", "--frames-per-video", 3,
                              "--face-detector", "centre"),
     "detect_fakes": ("--plot", "--csv", "../out/a.csv", "--json", "../out/a.json", "--output-dir", "../out"),
+    "audit_dataset": (*QUICK_DATA, "--output-dir", "../out"),
+    "measure_robustness": (*QUICK_DATA, "--n-samples", 20, "--panels", "jpeg {90,50}", "crop {50}%",
+                           "--trained-altered", "blur 1", "--learning-altered", "--learning-sizes", 10,
+                           "--output-dir", "../out"),
+    "compare_features": (*QUICK_DATA, "--n-samples", 20, "--both-altered", "jpeg 75", "--output-dir", "../out"),
+    "train_resaved": ("--data-dir", "../mine", "--real-sources", "real", "real_2", "--fake-sources", "fake", "fake_2",
+                      "--n-bins", 9, "--trained", "jpeg 90", "jpeg 60", "--tested", "jpeg 50",
+                      "--output-dir", "../out"),
     "draw_spectrum": ("--output-dir", "../out"),
     "compare_with_paper": ("--output-dir", "../out"),
     "benchmark_spectrum": ("--n-images", 2, "--side", 64, "--n-repeats", 1, "--output-dir", "../out"),
 }  # fmt: skip
 PICTURES = tuple(f"../mine/real/{number:03}.png" for number in range(3))
 JUDGE_FLAGS = ("--judge", "--spectra")  # of detect_fakes.py, today and formerly
+LATER = ("--report", "../out/a.html", "--stability", "--describe")  # likewise, today
+
+
+def outputs(folder: Path) -> dict[str, bytes]:
+    """Return {path: content} of the visible files under a folder, less the times at which they were made."""
+    times = rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?|/CreationDate \(D:\d+[^)]*\)|\"mtime_ns\": \d+"
+    return {
+        str(path.relative_to(folder)): re.sub(times, b"", path.read_bytes())
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    }
 
 
 class Case(NamedTuple):
@@ -45,13 +64,15 @@ class Stage:
     """A folder with the code, and inputs beside it; `renew` puts back all that an attack has changed.
 
     code/       the scripts and modules under attack, not under git
-    mine/       real/ and fake/, 12 pictures each
+    mine/       real/, real_2/, fake/ and fake_2/, 12 pictures each
     clips/      real/ and fake/, 4 clips each, and frames/, their crops
     judge       what a training run leaves for detect_fakes.py
     """
 
-    def __init__(self, folder: Path, repository: Path, seed: int = 0, numbers: Iterable[int] = ()):
-        self.folder, self.seed, self.numbers = folder, seed, set(numbers)
+    def __init__(
+        self, folder: Path, repository: Path, seed: int = 0, numbers: Iterable[int] = (), only: Sequence[str] = QUICK
+    ):
+        self.folder, self.seed, self.numbers, self._only = folder, seed, set(numbers), only
         self.code, self.out = folder / "stage/code", folder / "stage/out"
         self._repository, self._master = repository, folder / "master"
 
@@ -109,19 +130,24 @@ class Stage:
     def words(self, script: str) -> tuple:
         """Return what to call a script with for a quick run."""
         if script == "detect_fakes":
-            return (*QUICK[script], *self.judge_words, *PICTURES)
+            return (*QUICK[script], *self.later_words, *self.judge_words, *PICTURES)
         return (*QUICK[script], *PICTURES) if script == "draw_spectrum" else QUICK.get(script, ())
 
     @cached_property
     def scripts(self) -> list[str]:
-        """The scripts of the code under attack that a quick run is known of."""
-        return [script for script in QUICK if (self._repository / f"{script}.py").exists()]
+        """The scripts to be attacked: those of the code that a quick run is known of, or fewer."""
+        return [script for script in QUICK if script in self._only and (self._repository / f"{script}.py").exists()]
 
     @cached_property
     def judge_words(self) -> tuple:
         """The flag of detect_fakes.py that names who judges, with the judge of this stage."""
         flag = next(flag for flag in JUDGE_FLAGS if flag in self.flags("detect_fakes"))
         return (flag, "../judge.safetensors")
+
+    @cached_property
+    def later_words(self) -> tuple:
+        """What detect_fakes.py is asked for beside its verdicts."""
+        return LATER if LATER[0] in self.flags("detect_fakes") else ()
 
     def flags(self, script: str) -> dict[str, str]:
         """Return {flag: what it takes, as `--help` shows it} of a script."""
@@ -150,7 +176,7 @@ class Stage:
             copied = master / "code" / path.relative_to(self._repository)
             copied.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, copied)
-        for source, seed, blur in (("real", 0, 1.0), ("fake", 100, 1.5)):
+        for source, seed, blur in (("real", 0, 1.0), ("fake", 100, 1.5), ("real_2", 200, 1.0), ("fake_2", 300, 1.5)):
             write_source(master / "mine" / source, 12, first_seed=seed, blur=blur)
         for number in range(8):
             frames = np.stack([picture(100 * number + frame, (64, 64)) for frame in range(8)])
