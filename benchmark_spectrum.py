@@ -213,11 +213,11 @@ def circumstances(paths_of, settings):
     kilobytes = [f"{kind} {np.mean([path.stat().st_size for path in of_kind]) / 1000:.0f} kB"
                  for kind, of_kind in paths_of.items()]  # fmt: skip
     load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""  # ours included
-    packages = versions({"numpy": "numpy", "scipy": "scipy", "opencv": "cv2", "joblib": "joblib"})
+    packages = versions({"numpy": "numpy", "scipy": "scipy", "opencv": "cv2", "joblib": "joblib", "ducc0": "ducc0"})
     return (
         f"{len(paths)} images of {', '.join(sizes[:3])}{more}, on average {', '.join(kilobytes)}, {origin}; "
         f"{settings.n_repeats} turns of each way, medians. {processor()}, {os.cpu_count()} cores{load}; "
-        f"{', '.join(f'{package} {version}' for package, version in packages.items())}."
+        f"{', '.join(f'{package} {version}' for package, version in packages.items() if version)}."
     )
 
 

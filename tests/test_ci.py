@@ -63,7 +63,7 @@ def test_the_lock_holds_what_the_requirements_do():
 def test_the_ranges_hold_the_versions_that_are_pinned():
     project = tomllib.loads(text_of("pyproject.toml"))["project"]
     extras = project["optional-dependencies"]
-    assert set(extras) == {"dask", "videos", "training", "tests"}
+    assert set(extras) == {"dask", "fast", "videos", "training", "tests"}
     ranges = dict(line.split(">=") for line in sum(extras.values(), project["dependencies"]))
     pins = {"threadpoolctl": "999"}  # comes with scikit-learn, which pins it
     for name in ("requirements.txt", *set(REQUIREMENTS.values())):

@@ -1,10 +1,12 @@
 """The spectrum agrees with a plain sum over the plane, and with what is known of images made from formulas."""
 
 import tracemalloc
+from importlib.util import find_spec
 from math import hypot, isqrt, log
 
 import numpy as np
 import pytest
+import scipy.fft
 from conftest import real_data
 from scipy.interpolate import CubicSpline
 
@@ -305,6 +307,16 @@ def test_centred_rings_hold_all_the_power_of_the_image(shape):
     power = np.exp(log_power_plane(gray) / 10)
     n_ring = np.bincount(reference_rings(shape, "centred").ravel())
     assert azimuthal_average(power, "centred") @ n_ring == pytest.approx(gray.size * np.sum(gray**2), rel=1e-10)
+
+
+@pytest.mark.skipif(not find_spec("ducc0"), reason="needs requirements-fast.txt")
+@every_case
+def test_ducc0_and_scipy_give_the_same_spectrum(shape, convention, monkeypatch):
+    fast = radial_spectrum.__globals__["_rfft2"]
+    assert "ducc0" in str(fast(np.dtype(np.float64)))
+    spectrum = radial_spectrum(random_image(shape), convention)
+    monkeypatch.setitem(radial_spectrum.__globals__, "_rfft2", lambda dtype: scipy.fft.rfft2)
+    np.testing.assert_allclose(spectrum, radial_spectrum(random_image(shape), convention), rtol=1e-12)
 
 
 def float32_error(gray, convention="published"):
