@@ -6,7 +6,7 @@ from datasets import EQUAL_HEADER, SOURCES, make_dataset, make_prediction
 from sklearn.base import clone
 from sklearn.cluster import KMeans
 from sklearn.linear_model import LogisticRegression
-from sklearn.svm import SVC
+from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
 from deepfake_spectra import classification
@@ -37,6 +37,27 @@ def predictions_of(classifier, dataset, splits, n_threads=1):
 
 
 # --- fits
+
+
+def test_of_many_rows_the_linear_classifiers_are_newtons_others_are_left_out_and_each_change_is_said(monkeypatch):
+    monkeypatch.setattr(classification, "MOST_SVC_ROWS", 30)
+    dataset = make_dataset(20, gap=1)
+    few, many = (random_splits(dataset, n, 0.2, 3, seed=0) for n in (36, 80))
+    asked = {"svm_linear": SVC(kernel="linear"), "svm_rbf": SVC(), "logistic_regression": LogisticRegression(C=2)}
+    score_classifiers(dataset, few, asked)
+    assert dataset.remarks == []
+    rows = score_classifiers(dataset, many, asked)
+    assert {row["classifier"] for row in rows} == {"svm_linear", "logistic_regression"}
+    assert [remark.partition(": 64 rows to train on, more than 30")[0] for remark in dataset.remarks] == list(asked)
+    score_classifiers(dataset, many, asked)
+    assert len(dataset.remarks) == 3  # once
+    exact = {"svm_linear": LinearSVC(dual=False, tol=1e-12, max_iter=10_000)}
+    exact["logistic_regression"] = LogisticRegression(C=2, solver="newton-cholesky", tol=1e-12)
+    for name, classifier in exact.items():
+        [found] = rows_with(rows, classifier=name, metric="accuracy")
+        for said, expected in zip(found["predictions"], predictions_of(classifier, dataset, many), strict=True):
+            np.testing.assert_allclose(said.scores, expected.scores, atol=1e-6)
+            np.testing.assert_array_equal(said.predicted, expected.predicted)
 
 
 def test_the_last_bit_of_a_spectrum_does_not_move_a_logistic_regression():
