@@ -30,14 +30,8 @@ class Measured(NamedTuple):
     sha256: str
 
 
-def measure_file(path: Path, feature: Feature) -> Measured:
-    """Return what is kept of one image file, or raise UnreadableImage with the reason why there is nothing."""
-    image = read_gray(path)
-    return Measured(measure_spectrum(image.gray, feature), image.header, image.remarks, image.sha256)
-
-
 def measure_features(path: Path, features: Sequence[Feature]) -> list[Measured | UnreadableImage]:
-    """Return what `measure_file` gives of several features, or the reasons why not, decoding the file once."""
+    """Return what is kept of one image file for several features, or the reasons why not, decoding it once."""
     try:
         image = read_gray(path)
     except UnreadableImage as reason:
