@@ -362,8 +362,8 @@ def _noise(good):
 
 
 CACHED = {  # script: files of its cache
-    "train_faces_hq": "spectra/*/*.npz", "audit_dataset": "audit/*/*.json",
-    "compare_features": "spectra/*/other_features/*.npz",
+    "train_faces_hq": ("spectra/*/*.npz", "spectra/*/*.npy"), "audit_dataset": ("audit/*/*.json",),
+    "compare_features": ("spectra/*/other_features/*.npz",),
 }  # fmt: skip
 
 
@@ -376,11 +376,11 @@ def caches(stage: Stage, n: int) -> Iterator[Case]:
         stage.run(script, *stage.words(script))
         whole = (outputs(stage.out), stage.folder / f"cached by {script}")
         shutil.copytree(stage.code / "data", whole[1])
-        path = sorted(whole[1].glob(CACHED[script]))[0]
-        place, content = path.relative_to(whole[1]), path.read_bytes()
-        for what, edited in _edited_caches(path.suffix, content):
-            plans.append((script, whole, place, what, edited))
-        plans += [(script, whole, place, "with bits flipped", None) for _ in range(n)]
+        for path in (sorted(whole[1].glob(pattern))[0] for pattern in CACHED[script]):
+            place, content = path.relative_to(whole[1]), path.read_bytes()
+            for what, edited in _edited_caches(path.suffix, content):
+                plans.append((script, whole, place, what, edited))
+            plans += [(script, whole, place, "with bits flipped", None) for _ in range(n)]
     for number, (script, (expected, kept), place, what, edited), random in stage.chosen(plans):
         stage.renew()
         shutil.copytree(kept, stage.code / "data")
@@ -400,6 +400,12 @@ def _edited_caches(ending, content):
         seal, rows = content.decode().splitlines()
         yield "another seal", f"{seal[::-1]}\n{rows}\n".encode()
         yield "another value", content.replace(b"PNG", b"GIF", 1)
+        return
+    if ending == ".npy":  # whose digest stands in the index
+        for what, edited in _wrong_arrays("values", np.load(io.BytesIO(content))):
+            stream = io.BytesIO()
+            np.save(stream, edited)
+            yield f"values {what}", stream.getvalue()
         return
     with np.load(io.BytesIO(content)) as file:
         good = dict(file)
@@ -427,7 +433,7 @@ def _wrong_arrays(name, array):
         for value in (np.nan, np.inf, 1e308):
             yield f"all {value}", np.full_like(array, value)
             yield f"first {value}", _with_first(array, value)
-    if array.dtype.kind in "iu":
+    if array.dtype.kind == "i":
         yield "negative", np.full_like(array, -1)
         yield "huge", np.full_like(array, 2**60)
     if name == "lengths":
