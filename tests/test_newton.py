@@ -37,11 +37,11 @@ def made_spectra(n=600, n_bins=40, gap=1.0, seed=0):
 
 
 def faces_hq(tmp_path):
-    """Return spectra and labels of 240 of the faces of Faces-HQ."""
-    labels_of_sources = {
-        "celebA-HQ_10K": REAL, "Flickr-Faces-HQ_10K": REAL, "100KFake_10K": FAKE, "thispersondoesntexists_10K": FAKE,
-    }  # fmt: skip
-    dataset = load_spectra(ImageFolder(real_data("faces_hq_paper"), labels_of_sources, tmp_path), Feature(), 240)
+    """Return spectra and labels of 240 of the faces of Faces-HQ, or of the 160 of a part of it."""
+    folder = real_data("faces_hq_paper")
+    fakes = ("100KFake_10K", "thispersondoesntexists_10K", "100k_faces", "thispersondoesnotexist")
+    labels_of_sources = {path.name: FAKE if path.name in fakes else REAL for path in sorted(folder.iterdir())}
+    dataset = load_spectra(ImageFolder(folder, labels_of_sources, tmp_path), Feature(), 240)
     return dataset.spectra, dataset.labels
 
 
