@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -251,13 +250,14 @@ def test_a_source_none_of_whose_images_is_left_ends_in_one_sentence(call, data, 
 @linux_only
 @pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
 def test_an_interrupted_run_goes_on_where_it_stopped(clone, data, tmp_path, number, status):
-    for copy in range(60):  # some seconds of work
+    for copy in range(60):  # a second of work
         (data / f"real_a/copy_{copy}.png").write_bytes(by_opencv(cv2.resize(gray_of("real_a", 0), (1500, 1500 + copy))))
+    shutil.rmtree(clone / "data/audit/faces", ignore_errors=True)
     words = [sys.executable, clone / "audit_dataset.py", "--data-dir", data, "--output-dir", tmp_path / "out", *FAST]
-    begun = subprocess.Popen([*map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    cache = clone / "data/audit/faces"
-    shutil.rmtree(cache, ignore_errors=True)
-    time.sleep(4)
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    begun = subprocess.Popen([*map(str, words)], **streams, env=os.environ | {"PYTHONUNBUFFERED": "1"})
+    while not (line := begun.stdout.readline()).endswith(" to be read\n"):  # then they are
+        assert line, begun.communicate()
     begun.send_signal(number)
     _, err = begun.communicate(timeout=60)
     assert begun.returncode == status and "Traceback" not in err
