@@ -213,36 +213,6 @@ def resample_spectrum(spectra: np.ndarray, n_bins: int) -> np.ndarray:
     return spectra @ _spline_matrix(length, n_bins)
 
 
-def original_lengths(spectra: np.ndarray) -> np.ndarray:
-    """Return the length that each spectrum had before it was resampled, which tells the size of its image.
-
-    Parameters
-    ----------
-    spectra : ndarray, (n_images, n_bins)
-        As `resample_spectrum` leaves them, also divided by their first value.
-
-    Returns
-    -------
-    ndarray of int, (n_images,)
-        0 where no shorter length fits: not resampled, or from a longer spectrum.
-
-    Notes
-    -----
-    A spectrum of m values becomes n_bins values of a spline with m parameters: it lies in a subspace of m dimensions.
-    The smallest m whose subspace holds a row is its length: the row is then orthogonal, to 1e-9, to what random vectors
-    have outside of that subspace.
-    """
-    n_bins = spectra.shape[1]
-    lengths = np.zeros(len(spectra), dtype=int)
-    probes = np.random.default_rng(0).normal(size=(n_bins, 3))
-    for length in range(4, n_bins):
-        rows = np.flatnonzero(lengths == 0)
-        basis = np.linalg.qr(_spline_matrix(length, n_bins).T)[0]
-        outside = probes - basis @ (basis.T @ probes)
-        lengths[rows[np.abs(spectra[rows] @ outside).max(axis=1) < 1e-9]] = length
-    return lengths
-
-
 def normalise_by_first(spectra: np.ndarray) -> np.ndarray:
     """Return spectra (..., n_bins) divided by their own first value; ValueError where that is zero or not finite."""
     first = np.asarray(spectra)[..., :1]

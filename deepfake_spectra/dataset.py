@@ -65,9 +65,8 @@ class ImageFolder:
     origin: Origin = IMAGES
     group_of: Callable[[str], str] | None = None  # path -> what it must not be separated from; None: each its own
     group_name: str = ""  # what `group_of` gives: "photograph", "video"
-    listing: tuple | None = field(
-        default=None, init=False, compare=False, repr=False
-    )  # see `image_folders.list_sources`
+    # what lies in it, once it has been listed: see `image_folders.list_sources`
+    listing: tuple | None = field(default=None, init=False, compare=False, repr=False)
 
     def source_dirs(self) -> list[Path]:
         """Return the folders that are read."""

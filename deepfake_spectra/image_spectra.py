@@ -76,17 +76,21 @@ def load_spectra(
     """
     if feature.alteration:
         parse_steps(feature.alteration)  # a wrong one is the user's mistake, not that of every image
-    n_of_source = _numbers_drawn(images, seed, n_samples)
     draws, not_images = draw_files(images, seed), list_sources(images).not_images
     _refuse_too_many(not_images, sum(map(len, draws.values())) + len(not_images), max_unreadable)
     cache = SpectrumCache(images.cache_dir, feature)
+    n_of_source = _numbers_drawn(images, draws, n_samples)
     drawn, unreadable = _measure_draws(images.path, draws, n_of_source, cache, n_threads, scheduler)
     keys = [key for of_source in drawn.values() for key in of_source]
     _refuse_too_many(unreadable, len(keys) + len(unreadable), max_unreadable)
     if not keys:
         raise ExperimentError(f"{display_path(images.path)}: no readable image in {listed(list(draws))}")
     paths = [key.path for key in keys]
-    rows = cache.read(keys, feature.n_bins or int(cache.lengths(keys).min()))
+    lengths = cache.lengths(keys)
+    if not lengths.all():
+        lost = listed([key.path for key, length in zip(keys, lengths) if not length])
+        raise ExperimentError(f"{lost}: measured, and gone from {display_path(cache.folder)} since; run again")
+    rows = cache.read(keys, feature.n_bins or int(lengths.min()))
     sources = [source for source, of_source in drawn.items() for _ in of_source]
     remarks = Counter(key for text in rows.remarks for key in filter(None, text.split(",")))
     dataset = SpectrumDataset(
@@ -137,8 +141,9 @@ def measure_part(
     """
     if not features:
         return
-    n_of_source = _numbers_drawn(images, seed, n_samples)
-    drawn = [key for source, draw in draw_files(images, seed).items() for key in draw[: n_of_source[source]]]
+    draws = draw_files(images, seed)
+    n_of_source = _numbers_drawn(images, draws, n_samples)
+    drawn = [key for source, draw in draws.items() for key in draw[: n_of_source[source]]]
     keys = [key for key in drawn if falls_to(part, key.path)]
     caches = [SpectrumCache(images.cache_dir, feature) for feature in features]
     outcome = measure_missing(images.path, keys, caches, f"part {part}", n_threads)
@@ -242,9 +247,8 @@ def _refuse_too_many(unreadable, n_files, max_unreadable):
         )
 
 
-def _numbers_drawn(images, seed, n_samples):
-    """Return {source: number of images to draw}."""
-    draws = draw_files(images, seed)
+def _numbers_drawn(images, draws, n_samples):
+    """Return {source: number of images to take of its draw}."""
     takes_all = n_samples is None or images.group_of is not None
     return {name: len(draw) if takes_all else max(2, n_samples // len(draws)) for name, draw in draws.items()}
 

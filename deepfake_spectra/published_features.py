@@ -29,6 +29,7 @@ from deepfake_spectra.dataset import (
     SpectrumDataset,
 )  # fmt: skip
 from deepfake_spectra.errors import ExperimentError, UsageError
+from radial_spectrum import resample_spectrum
 
 LARGEST_FILE = 2**28  # bytes; 40,000 spectra of 722 values take 231 MB
 MOST_OPERATIONS = 1000  # two arrays take about 100; a million nested tuples would crash the interpreter
@@ -171,6 +172,36 @@ class _Transcriber(pickle.Unpickler):
         if (module, name) not in ARRAY_GLOBALS:
             raise pickle.UnpicklingError(f"it asks for {f'{module}.{name}'[:100]!r}, which no array needs")
         return _Call(name)
+
+
+def original_lengths(spectra: np.ndarray) -> np.ndarray:
+    """Return the length that each spectrum had before it was resampled, which tells the size of its image.
+
+    Parameters
+    ----------
+    spectra : ndarray, (n_images, n_bins)
+        As `radial_spectrum.resample_spectrum` leaves them, also divided by their first value.
+
+    Returns
+    -------
+    ndarray of int, (n_images,)
+        0 where no shorter length fits: not resampled, or from a longer spectrum.
+
+    Notes
+    -----
+    A spectrum of m values becomes n_bins values of a spline with m parameters: it lies in a subspace of m dimensions.
+    The smallest m whose subspace holds a row is its length: the row is then orthogonal, to 1e-9, to what random vectors
+    have outside of that subspace.
+    """
+    n_bins = spectra.shape[1]
+    lengths = np.zeros(len(spectra), dtype=int)
+    probes = np.random.default_rng(0).normal(size=(n_bins, 3))
+    for length in range(4, n_bins):
+        rows = np.flatnonzero(lengths == 0)
+        basis = np.linalg.qr(resample_spectrum(np.eye(length), n_bins).T)[0]
+        outside = probes - basis @ (basis.T @ probes)
+        lengths[rows[np.abs(spectra[rows] @ outside).max(axis=1) < 1e-9]] = length
+    return lengths
 
 
 def _transcribe(content):

@@ -24,10 +24,9 @@ from deepfake_spectra.dataset import (
 from deepfake_spectra.errors import ExperimentError, UsageError
 from deepfake_spectra.files import REPOSITORY, display_path, printable
 from deepfake_spectra.image_spectra import load_spectra
-from deepfake_spectra.published_features import check_published, load_published_features
+from deepfake_spectra.published_features import check_published, load_published_features, original_lengths
 from deepfake_spectra.sample import build as sample
 from deepfake_spectra.video_crops import CropOptions, extract_videos
-from radial_spectrum import original_lengths
 
 ROWS_PER_BLOCK = 20  # the authors' features name no video; about 20 neighbouring rows come from one
 

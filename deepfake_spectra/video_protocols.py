@@ -128,11 +128,12 @@ def video_splits(
     Not "random": its frames come from the videos that were trained on. Nor "by_video_fewer", a control of frames.
     """
     grouped = {name: of_splits for name, of_splits in sides.items() if name not in ("random", "by_video_fewer")}
-    for _, protocol, splits in frame_splits(dataset, grouped, [n_samples], test_share=test_share, seed=seed):
-        tests = [np.flatnonzero(may_test) for _, may_test in sides[protocol]]
-        yield n_samples, protocol, [Split(split.train, test) for split, test in zip(splits, tests)]
-    if authors_split:
-        yield len(dataset), "authors_split", [authors_split]
+    draw = {"test_share": test_share, "seed": seed}
+    for n_trained, protocol, splits in frame_splits(dataset, grouped, [n_samples], authors_split, **draw):
+        if protocol in grouped:
+            tests = [np.flatnonzero(may_test) for _, may_test in grouped[protocol]]
+            splits = [Split(split.train, test) for split, test in zip(splits, tests)]
+        yield n_trained, protocol, splits
 
 
 def transfer_splits(

@@ -15,7 +15,8 @@ from deepfake_spectra.errors import ExperimentError, UsageError
 from deepfake_spectra.image_files import read_gray
 from deepfake_spectra.image_spectra import load_spectra
 from deepfake_spectra.measurement import feature_of
-from deepfake_spectra.published_features import load_published_features, published_dataset
+from deepfake_spectra.published_features import load_published_features, original_lengths, published_dataset
+from radial_spectrum import normalise_by_first, radial_spectrum, resample_spectrum
 
 SPECTRA = np.linspace(1, 0.3, 12).reshape(4, 3)
 LABEL = np.array([1.0, 1.0, 0.0, 0.0])  # floats, as in the authors' files
@@ -295,3 +296,28 @@ def test_a_file_too_large_to_be_one_is_refused(feature_file, monkeypatch):
 
 def test_a_missing_file_is_named(tmp_path):
     assert "no such file" in refusal(tmp_path / "test_1000.pkl")
+
+
+# --- the length before resampling
+
+
+@pytest.mark.parametrize("normalise", [False, True])
+@pytest.mark.parametrize("n_bins", [80, 101])
+def test_the_length_before_resampling_is_found_again(n_bins, normalise):
+    lengths = [4, 5, 19, 40, n_bins - 2, n_bins - 1, 33]
+    random = np.random.default_rng(0)
+    spectra = np.array([resample_spectrum(random.normal(150, 30, length), n_bins) for length in lengths])
+    assert original_lengths(normalise_by_first(spectra) if normalise else spectra).tolist() == lengths
+
+
+def test_a_spectrum_that_was_not_lengthened_has_no_length_before():
+    spectra = np.random.default_rng(0).normal(150, 30, (3, 80))
+    longer = resample_spectrum(np.random.default_rng(1).normal(150, 30, (3, 200)), 80)
+    assert original_lengths(np.vstack([spectra, longer])).tolist() == [0] * 6
+
+
+@pytest.mark.parametrize("side, length", [(61, 41), (64, 43), (100, 69)])
+def test_the_length_tells_the_size_of_the_image(side, length):
+    spectrum = radial_spectrum(picture(0, (side, side)))
+    assert len(spectrum) == length
+    assert original_lengths(resample_spectrum(spectrum, 80)[None]).tolist() == [length]

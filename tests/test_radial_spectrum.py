@@ -19,7 +19,6 @@ from radial_spectrum import (
     centre_third,
     log_power_plane,
     normalise_by_first,
-    original_lengths,
     radial_spectrum,
     resample_spectrum,
     spectrum_radii,
@@ -457,25 +456,3 @@ def test_an_unknown_convention_is_an_error():
 def test_cycles_per_pixel_of_a_plane_that_is_not_square_are_an_error():
     with pytest.raises(ValueError, match="use unit='pixel'"):
         spectrum_radii((20, 30), "centred", "cycles/pixel")
-
-
-@pytest.mark.parametrize("normalise", [False, True])
-@pytest.mark.parametrize("n_bins", [80, 101])
-def test_the_length_before_resampling_is_found_again(n_bins, normalise):
-    lengths = [4, 5, 19, 40, n_bins - 2, n_bins - 1, 33]
-    random = np.random.default_rng(0)
-    spectra = np.array([resample_spectrum(random.normal(150, 30, length), n_bins) for length in lengths])
-    assert original_lengths(normalise_by_first(spectra) if normalise else spectra).tolist() == lengths
-
-
-def test_a_spectrum_that_was_not_lengthened_has_no_length_before():
-    spectra = np.random.default_rng(0).normal(150, 30, (3, 80))
-    longer = resample_spectrum(np.random.default_rng(1).normal(150, 30, (3, 200)), 80)
-    assert original_lengths(np.vstack([spectra, longer])).tolist() == [0] * 6
-
-
-@pytest.mark.parametrize("side, length", [(61, 41), (64, 43), (100, 69)])
-def test_the_length_tells_the_size_of_the_image(side, length):
-    spectrum = radial_spectrum(random_image((side, side)))
-    assert len(spectrum) == length
-    assert original_lengths(resample_spectrum(spectrum, 80)[None]).tolist() == [length]

@@ -17,8 +17,9 @@ from ended_runs import end_halfway
 from pictures import by_opencv, by_pillow, colour_picture, picture, write_source
 from PIL import ExifTags, Image
 
-from deepfake_spectra import missing_spectra, spectrum_cache
+from deepfake_spectra import image_spectra, missing_spectra, spectrum_cache
 from deepfake_spectra.dataset import Feature
+from deepfake_spectra.errors import ExperimentError
 from deepfake_spectra.files import REPOSITORY
 
 OTHER_FEATURES = [
@@ -329,6 +330,17 @@ def test_a_cache_file_as_it_was_written_passes_its_checks_whatever_the_feature_a
     ):
         first = load(feature, n_threads=1)
         assert same(load(feature), first) and said() == (27, 0, "")
+
+
+def test_a_shard_that_goes_while_a_run_needs_it_ends_the_run_and_is_no_row_of_nothing(load, tmp_path, monkeypatch):
+    def measured_and_gone(*arguments):
+        outcome = missing_spectra.measure_missing(*arguments)
+        next((tmp_path / "cache").glob("*.npz")).unlink()
+        return outcome
+
+    monkeypatch.setattr(image_spectra, "measure_missing", measured_and_gone)
+    with pytest.raises(ExperimentError, match="measured, and gone from .*cache since; run again"):
+        load()
 
 
 # --- the code and the packages that measured
