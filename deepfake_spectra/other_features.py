@@ -14,12 +14,12 @@ import numpy as np
 from tqdm import tqdm
 
 from deepfake_spectra.alterations import alter
-from deepfake_spectra.errors import ExperimentError, check
-from deepfake_spectra.files import DAMAGED_NPZ, display_path, whole_file
+from deepfake_spectra.errors import ExperimentError
 from deepfake_spectra.image_files import read_gray
+from deepfake_spectra.kept_arrays import kept_arrays
 from deepfake_spectra.opencv import cv2
 from deepfake_spectra.parallel import in_threads
-from deepfake_spectra.spectrum_cache import file_key, measured_by, seal_of
+from deepfake_spectra.spectrum_cache import file_key, measured_by
 from radial_spectrum import log_power_plane, radial_spectrum, ring_numbers
 
 RINGS_TOGETHER = 8  # neighbouring rings of which a mean is taken
@@ -89,15 +89,13 @@ def load_features(
     """
 
     def features_of(path):
-        text = json.dumps([*file_key(folder, path), alteration, _measured_by()])
-        kept = cache_dir / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.npz"
-        features = _cached(kept, text)
-        if features is None:
+        key = json.dumps([*file_key(folder, path), alteration, _measured_by()])
+
+        def compute():
             gray = alter(read_gray(folder / path).gray, alteration)
-            features = {name: function(gray) for name, function in FEATURES.items()}
-            with whole_file(kept) as temporary:
-                np.savez(temporary, **features, seal=np.array(_seal(text, features)))
-        return features
+            return {name: function(gray) for name, function in FEATURES.items()}
+
+        return kept_arrays(cache_dir, key, compute)
 
     title = ", ".join(filter(None, ("features", alteration)))
     with closing(in_threads(features_of, paths, n_threads)) as found:
@@ -108,25 +106,6 @@ def load_features(
             "alteration, as 'crop 512x512'"
         )
     return {name: np.stack([row[name] for row in rows]) for name in FEATURES}
-
-
-def _cached(file, key):
-    """Return the features that a file holds, None where it is not there or not as it was written of this key."""
-    if not file.exists():
-        return None
-    try:
-        with np.load(file) as arrays:
-            features = {name: arrays[name] for name in FEATURES}
-            check(arrays["seal"].item() == _seal(key, features), "not as it was written")
-            return features
-    except DAMAGED_NPZ:  # a cache, and no more
-        tqdm.write(f"{display_path(file)}: damaged, its features are computed again")
-        return None
-
-
-def _seal(key, features):
-    """Return the digest of features and of what they are features of."""
-    return seal_of(features | {"key": np.array(key)})
 
 
 @lru_cache(maxsize=2)

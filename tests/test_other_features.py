@@ -116,7 +116,7 @@ def test_a_damaged_an_edited_and_an_exchanged_file_are_said_and_computed_again(i
     for n_damaged in (3, 0):
         again = load_features(folder, paths, "", cache_dir)
         assert all(np.array_equal(again[name], whole[name]) for name in FEATURES)
-        assert capsys.readouterr().out.count("damaged, its features are computed again") == n_damaged
+        assert capsys.readouterr().out.count("damaged, what it held is computed again") == n_damaged
 
 
 def test_images_of_two_sizes_are_one_sentence(images):
