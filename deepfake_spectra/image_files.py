@@ -96,7 +96,11 @@ def read_colour(path: Path) -> np.ndarray:
     UnreadableImage
         See `read_gray`.
     """
-    content = file_content(path)
+    return decode_colour(file_content(path))
+
+
+def decode_colour(content: bytes) -> np.ndarray:
+    """Return what `read_colour` does, from the bytes of the file."""
     header, _, orientation = read_header(content)
     form = str(header["format"])
     if form in ("AVIF", "HEIF"):

