@@ -16,10 +16,10 @@ ORDER = (  # of the modules, from the ground up: each imports only what stands a
     "clips", "alterations", "measurement", "spectrum_cache", "file_records", "trait_table", "sample.generators",
     "sample.build", "sample.show", "image_folders", "missing_spectra", "image_spectra", "other_features",
     "published_features", "face_crops", "video_files", "crop_index", "video_crops", "splits", "video_frames",
-    "video_protocols", "controls", "roc", "metrics", "intervals", "newton", "classification", "video_votes",
-    "robustness", "copies", "tables", "results", "audit_verdict", "claims", "plots", "plane_plots", "result_plots",
-    "robustness_plots", "answers", "detector", "detector_file", "judge_card", "file_remarks", "judgement",
-    "folder_summary", "report", "sample.train", "interval_coverage",
+    "video_protocols", "controls", "roc", "metrics", "image_distances", "intervals", "newton", "classification",
+    "video_votes", "robustness", "copies", "tables", "results", "audit_verdict", "claims", "plots", "plane_plots",
+    "result_plots", "robustness_plots", "answers", "detector", "detector_file", "judge_card", "file_remarks",
+    "judgement", "folder_summary", "report", "sample.train", "interval_coverage",
 )  # fmt: skip
 MODULES = {  # name: path
     ".".join(path.relative_to(REPOSITORY / "deepfake_spectra").with_suffix("").parts): path
