@@ -18,9 +18,9 @@ ORDER = (  # of the modules, from the ground up: each imports only what stands a
     "scaled_images", "published_features", "face_crops", "video_files", "crop_index", "video_crops", "splits",
     "video_frames", "video_protocols", "controls", "roc", "metrics", "image_distances", "intervals", "newton",
     "classification", "video_votes", "robustness", "copies", "tables", "results", "audit_verdict", "claims", "plots",
-    "plane_plots", "result_plots", "robustness_plots", "answers", "detector", "detector_file", "judge_card",
-    "file_remarks", "judgement", "folder_summary", "report", "sample.train", "interval_coverage", "octave_dcgan",
-    "training_runs",
+    "plane_plots", "result_plots", "robustness_plots", "evolution_plots", "answers", "detector", "detector_file",
+    "judge_card", "file_remarks", "judgement", "folder_summary", "report", "sample.train", "interval_coverage",
+    "octave_dcgan", "training_runs",
 )  # fmt: skip
 MODULES = {  # name: path
     ".".join(path.relative_to(REPOSITORY / "deepfake_spectra").with_suffix("").parts): path
@@ -88,7 +88,7 @@ def test_heavy_packages_are_imported_where_they_are_used():
     for name, path in (MODULES | SCRIPTS).items():
         for package in imported(tree_of(path))[1] & users.keys():
             users[package].add(name)
-    assert users["matplotlib"] == {"plots", "plane_plots", "result_plots", "robustness_plots"}
+    assert users["matplotlib"] == {"plots", "plane_plots", "result_plots", "robustness_plots", "evolution_plots"}
     assert {"classification", "metrics", "detector"} <= users["sklearn"] <= LEARNERS | set(SCRIPTS)
     assert users["torch"] <= {"sample.train", "octave_dcgan", "training_runs"}
     assert users["subprocess"] == {"face_crops", "results"}  # ffmpeg, git
