@@ -42,8 +42,8 @@ from deepfake_spectra.intervals import student_interval
 from deepfake_spectra.packages import require
 from deepfake_spectra.parallel import in_threads
 from deepfake_spectra.results import check_results, write_results
-from deepfake_spectra.sample.build import photograph_of, sample_images
-from deepfake_spectra.scaled_images import load_scaled
+from deepfake_spectra.sample.build import photograph_of
+from deepfake_spectra.scaled_images import load_scaled, tiles_of_photographs
 from deepfake_spectra.tables import markdown_table, numbered, rows_of
 from radial_spectrum import spectrum_radii
 
@@ -55,7 +55,7 @@ N_HELD_OUT: int = 500  # images that no net sees, and samples of a net after eac
 MAX_UNREADABLE: float = 0.01  # share of the images that may be damaged or smaller than IMAGE_SIZE; more end the run
 
 # nets
-WIDTH: int = 512  # channels at 4x4 pixels, half of them at 8x8, ...; 512 as the authors', 128 for a CPU
+WIDTH: int = 128  # channels at 4x4 pixels, half of them at 8x8, ...; the authors' 512 is for a GPU
 EPOCHS: int = 50  # a later run with more goes on from here
 SEEDS: tuple[int, ...] = (0, 1, 2)  # runs of each net; of the weights, batches and latent numbers
 BATCH_SIZE: int = 64  # images a step
@@ -69,7 +69,7 @@ RUNS_DIR: Path = Path("data/octave_dcgan")  # for nets and samples: 6 MB an epoc
 OUTPUT_DIR: Path = Path("plots")  # for tables and figures
 
 SAMPLE_SIDE = 32  # pixels, of the built-in sample
-LEAST_IMAGES = 24  # two thirds to train on, a third held out
+LEAST_HELD_OUT = 8  # images
 N_FOLDS = 5  # of the detector's cross-validation
 N_SHOWN = 5  # epochs in tables and grids, equally far from each other
 GRID = 9  # samples
@@ -79,7 +79,7 @@ NAMES = {  # of the nets
     "ordinary": "ordinary", "ordinary_soft": "ordinary, soft", "octave": "octave", "octave_soft": "octave, soft",
 }  # fmt: skip
 METRICS = {  # what tables call them, what they are multiplied by there, and their digits
-    "kernel_distance": ("kernel distance", 1, 0),
+    "kernel_distance": ("kernel distance x 1000", 1000, 1),
     "nearest_neighbour_accuracy": ("nearest neighbour, %", 100, 1),
     "diversity": ("diversity", 1, 2),
     "spectral_distance": ("spectral distance, dB", 1, 2),
@@ -90,29 +90,35 @@ DIFFERENCES = (  # first less second
 )  # fmt: skip
 
 
-def find_images(settings):
-    """Return the folders with the images, the folder that their names are relative to, their side and their origin."""
+def find_folder(settings):
+    """Return the folder of images, None for the built-in sample."""
     folder = settings.data_dir or REPOSITORY / "data/celeba/img_align_celeba"
     if folder.is_dir():
-        return [folder], folder, settings.image_size, IMAGES
+        return folder
     if settings.data_dir:
         raise UsageError(f"{display_path(folder)}: no such folder; set DATA_DIR or --data-dir to a folder of images")
     print(
-        f"{display_path(folder)} is not there: running on the built-in sample, crops of 11 photographs at "
-        f"{SAMPLE_SIDE}x{SAMPLE_SIDE}; its numbers show how the script works and say nothing about faces"
+        f"{display_path(folder)} is not there: running on the built-in sample, tiles of {SAMPLE_SIDE}x{SAMPLE_SIDE} of "
+        "11 photographs; its numbers show how the script works and say nothing about faces"
     )
-    sample = sample_images("octave_dcgan")
-    folders = [sample.path / source for source, label in sample.labels_of_sources.items() if label == REAL]
-    return folders, sample.path, SAMPLE_SIDE, BUILT_IN_SAMPLE
 
 
-def load_images(settings, folders, root, side):
-    """Return the images and how many of them, from the end, are held out."""
+def load_images(folder, settings):
+    """Return the images, and how many of them, from the end, are held out."""
     n_images = settings.n_training + settings.n_held_out
-    images = load_scaled(folders, root, side, n_images, settings.seed, settings.max_unreadable, settings.n_threads)
-    if len(images.paths) < LEAST_IMAGES:
-        raise ExperimentError(f"{display_path(root)}: found {len(images.paths)} images, need {LEAST_IMAGES}")
-    return images, min(settings.n_held_out, len(images.paths) // 3)
+    if folder:
+        reading = (settings.seed, settings.max_unreadable, settings.n_threads)
+        images = load_scaled(folder, settings.image_size, n_images, *reading)
+    else:
+        images = tiles_of_photographs(SAMPLE_SIDE, n_images, settings.seed)
+    n_found = len(images.paths)
+    n_held_out = min(settings.n_held_out, n_found // 3)
+    if n_found - n_held_out < settings.batch_size or n_held_out < LEAST_HELD_OUT:
+        raise ExperimentError(
+            f"{n_found} images, {n_held_out} held out: need at least BATCH_SIZE = {settings.batch_size} to train "
+            f"on and {LEAST_HELD_OUT} to hold out; lower BATCH_SIZE or name a larger folder"
+        )
+    return images, n_held_out
 
 
 def score_epochs(recipes, epochs, real, groups, folder, settings):
@@ -233,7 +239,7 @@ def make_tables(rows, kinds, shown, n_runs):
         name = METRICS[metric][0]
         yield name[0].upper() + name[1:], markdown_table(["net", *map("epoch {}".format, shown)], body)
     differences = {}
-    for row in rows_of(rows, "difference"):
+    for row in rows_of(rows, "difference", tuple(METRICS)):
         pair = " less ".join(NAMES[kind] for kind in (*row["train_sources"], *row["test_sources"]))
         differences.setdefault(pair, [pair]).append(number_text(row))
     yield (
@@ -254,16 +260,16 @@ def number_text(row):
 
 def draw_figures(output_dir, rows, kinds, epochs, shown, drawn, real, folder, title):
     """Write both figures; `drawn` holds {kind: {epoch: samples}} of one run of each net."""
-    from deepfake_spectra.evolution_plots import evolution_figure, evolution_spectra_figure
-
+    from deepfake_spectra.evolution_plots import evolution_figure, evolution_spectra_figure, seeds_band
     from deepfake_spectra.training_runs import measure
 
-    def by_epoch(kind, metric, key="scores"):
-        return np.array([row[key] for row in rows_of(rows, "epochs", (metric,)) if row["test_sources"] == [kind]])
+    def by_epoch(kind, metric):
+        of_metric = rows_of(rows, "epochs", (metric,))
+        return np.array([row["scores"] for row in of_metric if row["test_sources"] == [kind]]).T  # (n_seeds, n_epochs)
 
     evolution_figure(
         output_dir / f"{FIGURES[0]}.png",
-        {NAMES[kind]: by_epoch(kind, "kernel_distance").T for kind in kinds},
+        {NAMES[kind]: by_epoch(kind, "kernel_distance") for kind in kinds},
         {NAMES[kind]: {epoch: drawn[kind][epoch][:GRID] for epoch in shown} for kind in kinds},
         "Kernel distance to held-out reals",
         title,
@@ -275,8 +281,8 @@ def draw_figures(output_dir, rows, kinds, epochs, shown, drawn, real, folder, ti
         "Spatial frequency (cycles/pixel)",
         real["spectra"],
         {NAMES[kind]: {epoch: measure(drawn[kind][epoch], folder)["spectra"] for epoch in shown} for kind in kinds},
-        {NAMES[kind]: by_epoch(kind, "balanced_accuracy").T for kind in kinds},
-        {NAMES[kind]: by_epoch(kind, "spectral_distance").T for kind in kinds},
+        {NAMES[kind]: seeds_band(by_epoch(kind, "balanced_accuracy")) for kind in kinds},
+        {NAMES[kind]: by_epoch(kind, "spectral_distance") for kind in kinds},
         title,
     )
 
@@ -306,34 +312,36 @@ def main():
     from deepfake_spectra.octave_dcgan import KINDS, LATENT, Recipe  # PyTorch takes seconds to load
     from deepfake_spectra.training_runs import measure, read_samples, train_nets
 
-    folders, root, side, origin = find_images(settings)
+    folder = find_folder(settings)
+    origin = IMAGES if folder else BUILT_IN_SAMPLE
     output_dir = settings.output_dir / origin.subfolder
-    check_results(output_dir, "octave_dcgan", FIGURES, folders)
-    images, n_held_out = load_images(settings, folders, root, side)
+    check_results(output_dir, "octave_dcgan", FIGURES, filter(None, [folder]))
+    images, n_held_out = load_images(folder, settings)
     trained_on, held_out = np.split(images.pictures, [len(images.paths) - n_held_out])
+    side = held_out.shape[1]
     shared = {key: getattr(settings, key) for key in ("width", "learning_rate", "betas", "batch_size")}
     what = json.dumps([images.digest(), n_held_out, settings.seed, shared, version("torch")])
-    folder = settings.runs_dir / hashlib.sha256(what.encode()).hexdigest()[:12]
+    runs_dir = settings.runs_dir / hashlib.sha256(what.encode()).hexdigest()[:12]
     recipes = [Recipe(kind=kind, seed=seed, **shared) for seed, kind in product(settings.seeds, KINDS)]
     latent = np.random.default_rng((settings.seed, n_held_out)).standard_normal((n_held_out, LATENT), np.float32)
-    train_nets(recipes, trained_on, latent, settings.epochs, folder, settings.n_threads)
+    train_nets(recipes, trained_on, latent, settings.epochs, runs_dir, settings.n_threads)
 
     dataset = spectra_of_images(images, n_held_out, origin)
-    groups, real = dataset.groups[-n_held_out:], measure(held_out, folder)
+    groups, real = dataset.groups[-n_held_out:], measure(held_out, runs_dir)
     epochs = range(1, settings.epochs + 1)
     shown = sorted({max(1, settings.epochs * part // N_SHOWN) for part in range(1, N_SHOWN + 1)})
-    values = score_epochs(recipes, epochs, real, groups, folder, settings)
+    values = score_epochs(recipes, epochs, real, groups, runs_dir, settings)
     drawn = {
-        recipe.kind: {epoch: read_samples(folder, recipe, epoch) for epoch in shown}
+        recipe.kind: {epoch: read_samples(runs_dir, recipe, epoch) for epoch in shown}
         for recipe in recipes[: len(KINDS)]  # of the first seed
     }
     rows = make_rows(values, KINDS, settings.seeds, epochs, n_held_out)
-    reference = compare(measure(trained_on[-n_held_out:], folder), real, groups, settings.seed)
+    reference = compare(measure(trained_on[-n_held_out:], runs_dir), real, groups, settings.seed)
     rows += reference_rows(reference, drawn, trained_on, held_out)
-    remarks = [novelty_said(rows_of(rows, "grids"))]
+    remarks = [novelty_said(rows_of(rows, "grids", ("novelty",)))]
 
     title = f"DCGAN with and without octave convolution, {len(trained_on)} images of {side}x{side}{origin.said}"
-    draw_figures(output_dir, rows, KINDS, epochs, shown, drawn, real, folder, title)
+    draw_figures(output_dir, rows, KINDS, epochs, shown, drawn, real, runs_dir, title)
     tables = numbered(make_tables(rows, KINDS, shown, len(settings.seeds)))
     figures = dict.fromkeys((f"{name}.png" for name in FIGURES), True)
     write_results(output_dir, "octave_dcgan", title, dataset, settings_record(settings), rows, tables, remarks, figures)

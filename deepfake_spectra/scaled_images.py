@@ -1,7 +1,6 @@
 """Images for a generator to learn from: central squares, averaged down to one size, in colour."""
 
 import hashlib
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +13,7 @@ from deepfake_spectra.files import display_path
 from deepfake_spectra.image_files import decode_colour, file_content, list_images
 from deepfake_spectra.opencv import cv2
 from deepfake_spectra.parallel import in_threads
+from deepfake_spectra.sample.build import PHOTOGRAPHS, load_photograph
 
 
 class ScaledImages(NamedTuple):
@@ -31,16 +31,14 @@ class ScaledImages(NamedTuple):
 
 
 def load_scaled(
-    folders: Sequence[Path], root: Path, side: int, n_images: int, seed: int, max_unreadable: float, n_threads: int
+    folder: Path, side: int, n_images: int, seed: int, max_unreadable: float, n_threads: int
 ) -> ScaledImages:
-    """Return images from some folders in the order of a draw, as many as are asked for or there are.
+    """Return the images of a folder in the order of a draw, as many as are asked for or there are.
 
     Parameters
     ----------
-    folders : sequence of Path
+    folder : Path
         Searched recursively.
-    root : Path
-        What the paths are relative to.
     side : int
         Pixels. Smaller images are not enlarged, but skipped.
     n_images : int
@@ -55,15 +53,14 @@ def load_scaled(
     ExperimentError
         No image, or too many that cannot be used.
     """
-    found = [list_images(folder) for folder in folders]
-    paths = [path for images, _ in found for path in images]
+    paths, others = list_images(folder)
     order = np.random.default_rng(seed).permutation(len(paths))[:n_images]
     drawn = [paths[number] for number in order]
-    skipped = [(path.relative_to(root).as_posix(), reason) for _, others in found for path, reason in others]
+    skipped = [(path.relative_to(folder).as_posix(), reason) for path, reason in others]
     kept, n_copies = {}, 0
     results = in_threads(partial(_scaled, side=side), drawn, n_threads)
     for path, result in zip(drawn, tqdm(results, "images", len(drawn), unit="image", disable=None, leave=False)):
-        name = path.relative_to(root).as_posix()
+        name = path.relative_to(folder).as_posix()
         if isinstance(result, UnreadableImage):
             skipped.append((name, str(result)))
             continue
@@ -73,7 +70,7 @@ def load_scaled(
     n_lost, n_files = len(drawn) - len(kept) - n_copies, len(drawn)
     if not kept:
         why = f": {skipped[0][0]}: {skipped[0][1]}" if skipped else ""
-        raise ExperimentError(f"{display_path(folders[0])}: found no image of {side}x{side} pixels or more{why}")
+        raise ExperimentError(f"{display_path(folder)}: found no image of {side}x{side} pixels or more{why}")
     if n_lost > max_unreadable * n_files:
         name, reason = skipped[-1]
         raise ExperimentError(
@@ -83,6 +80,24 @@ def load_scaled(
     pictures = np.frombuffer(b"".join(kept), np.uint8).reshape(-1, side, side, 3)
     names, digests = map(list, zip(*kept.values()))
     return ScaledImages(pictures, names, digests, skipped, n_copies)
+
+
+def tiles_of_photographs(side: int, n_images: int, seed: int) -> ScaledImages:
+    """Return tiles of the built-in sample's photographs in the order of a draw, grey in three channels, never scaled.
+
+    Their paths are `<photograph>_<number>`, their digests those of the pixels.
+    """
+    tiles = {}
+    for photo in PHOTOGRAPHS:
+        gray = load_photograph(photo.name)
+        rows, columns = (length // side for length in gray.shape)
+        of_photo = gray[: rows * side, : columns * side].reshape(rows, side, columns, side).swapaxes(1, 2)
+        tiles |= {f"{photo.name}_{number:03}": tile for number, tile in enumerate(of_photo.reshape(-1, side, side))}
+    names = sorted(tiles)
+    drawn = [names[number] for number in np.random.default_rng(seed).permutation(len(names))[:n_images]]
+    pictures = np.stack([tiles[name] for name in drawn])
+    digests = [hashlib.sha256(picture.tobytes()).hexdigest() for picture in pictures]
+    return ScaledImages(np.repeat(pictures[..., None], 3, axis=3), drawn, digests, [], 0)
 
 
 def _scaled(path, side):

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from deepfake_spectra import image_distances
 from deepfake_spectra.errors import ExperimentError
 from deepfake_spectra.files import DAMAGED_NPZ, display_path, whole_file
+from deepfake_spectra.folder_lock import only_writer
 from deepfake_spectra.kept_arrays import kept_arrays
 from deepfake_spectra.octave_dcgan import Recipe, train
 from deepfake_spectra.opencv import cv2
@@ -37,6 +38,11 @@ def train_nets(
         Gets a folder for each run: `checkpoint.pt`, and `epoch_001.npz` and so on with samples and losses.
     n_threads : int
         Runs at once; -1: one per core.
+
+    Raises
+    ------
+    ExperimentError
+        Another process trains there; or as `octave_dcgan.train`.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     bar = tqdm(None, "training", len(recipes) * n_epochs, unit="epoch", disable=None)
@@ -55,7 +61,7 @@ def train_nets(
         with counting:
             bar.update(n_missing)  # were there
 
-    with bar:
+    with only_writer(folder), bar:
         for _ in in_threads(train_net, recipes, n_threads):
             pass
 
