@@ -194,10 +194,17 @@ def test_features_do_not_depend_on_the_batch_the_thread_or_the_order(monkeypatch
     features = face_network_features(images)
     assert features.shape == (6, 96) and features.dtype == np.float32
     assert np.allclose(face_network_features(images[::-1])[::-1], features, atol=1e-4)
-    for alone in in_threads(face_network_features, [images] * 4, 2):
-        assert np.array_equal(alone, features)
+    for number, alone in enumerate(in_threads(face_network_features, [images[i : i + 1] for i in range(6)] * 5, 2)):
+        assert np.allclose(alone, features[number % 6], atol=1e-4)
     monkeypatch.setattr(image_distances, "BATCH", 4)
     assert np.allclose(face_network_features(images), features, atol=1e-4)
+
+
+@needs_videos
+def test_small_images_are_scaled_up_by_cubic_interpolation():
+    images = colour(2, 32)
+    scaled = np.stack([cv2.resize(image, (128, 128), interpolation=cv2.INTER_CUBIC) for image in images])
+    assert np.array_equal(face_network_features(images), face_network_features(scaled))
 
 
 @needs_videos
