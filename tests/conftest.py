@@ -124,10 +124,10 @@ def call(tmp_path, monkeypatch, capsys, built_sample):
 @pytest.fixture
 def drawn(monkeypatch) -> dict[str, tuple]:
     """Return {figure function of an experiment: arguments of its last call}; they draw nothing, which saves seconds."""
-    from deepfake_spectra import plane_plots, plots, result_plots
+    from deepfake_spectra import evolution_plots, plane_plots, plots, result_plots
 
     noted = {}
-    for module in (plots, plane_plots, result_plots):
+    for module in (plots, plane_plots, result_plots, evolution_plots):
         for name in vars(module):
             if name.endswith("_figure") and name not in ("new_figure", "save_figure", "judged_figure", "image_figure"):
                 monkeypatch.setattr(module, name, lambda *arguments, name=name: noted.update({name: arguments}))

@@ -143,5 +143,5 @@ def test_help_names_every_constant_with_its_default(script, call, monkeypatch):
         value = value.args[0] if isinstance(value, ast.Call) else value  # of Path(...)
         default = ast.literal_eval(value)
         default = " ".join(map(str, default)) if isinstance(default, tuple) else str(default)
-        shown = text.partition("options:")[2].partition(f" --{name.lower().replace('_', '-')}")[2]
+        shown = re.split(f" --{name.lower().replace('_', '-')}[ ,]", text.partition("options:")[2])[1]
         assert shown.partition("(default: ")[2].startswith(f"{default or 'empty'})"), name
