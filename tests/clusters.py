@@ -30,8 +30,8 @@ class Cluster:
 
     def add_worker(self, **where):
         """Start a worker and return its process."""
-        options = ("--nthreads", "1", "--no-nanny", "--no-dashboard", "--local-directory", str(self.folder))
-        self.processes.append(self._start("worker", self.address, *options, **where))
+        options = ("--nthreads", "1", "--no-nanny", "--no-dashboard", "--death-timeout", "60", "--local-directory")
+        self.processes.append(self._start("worker", self.address, *options, str(self.folder), **where))
         return self.processes[-1]
 
     def stop(self):
