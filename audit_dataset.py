@@ -196,8 +196,8 @@ def score_rows(images, records, sources, groups, n_samples, settings):
     rows = scored(dataset, "classes", "as they are")
     alike = dataset
     if steps := one_size_and_quality(drawn, sources):
-        feature = replace(dataset.feature, alteration=steps)
-        alike = checked_altered(dataset, draw_spectra(images, feature, n_samples, groups, settings))
+        altered = draw_spectra(images, dataset.feature.altered(steps), n_samples, groups, settings)
+        alike = checked_altered(dataset, altered)
         rows += scored(alike, "classes", f"all images: {steps}")
     rows += scored(dataset, "classes", "as they are", tree, header_columns(traits[list(HEADER_TRAITS)]))
     for name in traits.dtype.names:
@@ -216,7 +216,7 @@ def score_rows(images, records, sources, groups, n_samples, settings):
         others = [record for path, record in drawn.items() if images.labels_of_sources[sources[path]] != label]
         if steps := saved_as(others, [drawn[path] for path in own.paths]):
             of_source = replace(images, labels_of_sources={source: label})
-            altered = draw_spectra(of_source, replace(dataset.feature, alteration=steps), n_images, groups, settings)
+            altered = draw_spectra(of_source, dataset.feature.altered(steps), n_images, groups, settings)
             halves = half_altered(own, checked_altered(own, altered))
             rows += scored(halves, "cause", f"{source} against itself, {steps}")
     return rows

@@ -41,7 +41,7 @@ from deepfake_spectra.image_folders import (
     say_sizes,
     sizes_that_fit,
 )
-from deepfake_spectra.image_spectra import load_altered, load_spectra
+from deepfake_spectra.image_spectra import load_altered, load_spectra, measure_part
 from deepfake_spectra.results import check_results, write_results
 from deepfake_spectra.robustness import (
     AS_THEY_ARE,
@@ -111,6 +111,10 @@ LEARNING_SIZES: tuple[int, ...] = (10, 20, 50, 100, 200, 500, 1000, 2000)  # tra
 LEARNING_ALTERED: tuple[str, ...] = ("jpeg 75",)  # beside as they are: all images altered, trained on and tested
 FRAME_COUNTS: tuple[int, ...] = (1, 2, 5, 10, 20)  # that a video is judged by
 
+# more machines, which share the folders of this one
+PART: str | None = None  # as "3/16": only measure this part of the images; a later run without it finds all parts
+SCHEDULER: str | None = None  # of dask, as "tcp://host:8786": its workers measure
+
 # output
 OUTPUT_DIR: Path = Path("plots")  # for tables and figures
 
@@ -140,10 +144,11 @@ def named_panels(settings):
     return left, [sentence] * (len(left) < len(panels))
 
 
-def load_data(settings, experiment):
-    """Return the folder for the results, the images or frames, their data set, its size, and sentences on that."""
+def find_data(settings, experiment):
+    """Return the folder for the results, the images or frames, and the feature that is measured of them."""
     feature = Feature(settings.convention, precision=settings.precision, alteration=settings.before)
     if settings.videos:
+        feature = replace(feature, crop="centre_third", n_bins=300, normalise=True)  # the paper's
         images = find_frames(settings.frames_dir)
         counts = count_frames(images)
     else:
@@ -153,15 +158,19 @@ def load_data(settings, experiment):
     folder = settings.output_dir / images.origin.subfolder
     check_results(folder, experiment, FIGURES, images.source_dirs())
     say_sizes(counts, [settings.n_samples])
+    return folder, images, feature
+
+
+def load_data(images, feature, settings):
+    """Return the data set of the images or frames, its size, and sentences on that."""
+    reading = {key: getattr(settings, key) for key in ("n_threads", "scheduler", "max_unreadable")}
     if settings.videos:
-        feature = replace(feature, crop="centre_third", n_bins=300, normalise=True)  # the paper's
-        dataset = load_frames(images, feature, settings.n_threads, settings.max_unreadable)
+        dataset = load_frames(images, feature, **reading)
         [n_samples], sentences = sizes_that_fit(by_class(dataset).counts(), [settings.n_samples])
     else:
-        reading = {key: getattr(settings, key) for key in ("seed", "n_threads", "max_unreadable")}
-        dataset = load_spectra(images, feature, settings.n_samples, **reading)
+        dataset = load_spectra(images, feature, settings.n_samples, seed=settings.seed, **reading)
         [n_samples], sentences = sizes_that_fit(dataset.counts(), [settings.n_samples])
-    return folder, images, dataset.of_draw(n_samples), n_samples, sentences
+    return dataset.of_draw(n_samples), n_samples, sentences
 
 
 def protocol_splits(dataset, n_samples, settings):
@@ -286,6 +295,14 @@ def tested_alterations(panels, settings):
     return alterations
 
 
+def measure_states(images, feature, alterations, settings):
+    """Measure a part of all images, or frames, that the experiment draws, as they are and altered."""
+    n_samples, reading = settings.n_samples, {"seed": settings.seed, "n_threads": settings.n_threads}
+    asked_for = (*settings.trained_altered, *settings.learning_altered, *alterations)
+    altered = [feature.altered(steps) for steps in asked_for]
+    measure_part(settings.part, images, feature, n_samples, altered, n_samples, **reading)
+
+
 def measure(images, dataset, n_samples, alterations, settings):
     """Return the rows of all that is measured, and sentences on what could not be."""
     from sklearn.linear_model import LogisticRegression  # takes a second to load
@@ -302,7 +319,7 @@ def measure(images, dataset, n_samples, alterations, settings):
     rows = score_baselines(dataset, splits, settings.seed, n_threads, table="sample_sizes", **keys)
 
     asked_for = [*settings.trained_altered, *settings.learning_altered, *alterations]
-    states = load_altered(images, dataset, asked_for, n_threads)  # one after the other, in this order
+    states = load_altered(images, dataset, asked_for, n_threads, settings.scheduler)  # one by one, in this order
     trained = [dataset.spectra, *islice(states, len(settings.trained_altered))]
     learned = {AS_THEY_ARE: dataset.spectra} | dict(zip(settings.learning_altered, states))
     tested = zip([AS_THEY_ARE, *alterations], chain(trained[:1], states))
@@ -323,8 +340,12 @@ def main():
     panels, remarks = named_panels(settings)
     alterations = tested_alterations(panels, settings)
     only_one(DATA_DIR=settings.data_dir, FRAMES_DIR=settings.frames_dir)
+    only_one(PART=settings.part, SCHEDULER=settings.scheduler)
     experiment, unit = ("robustness_videos", "frames") if settings.videos else ("robustness", "images")
-    folder, images, dataset, n_samples, sentences = load_data(settings, experiment)
+    folder, images, feature = find_data(settings, experiment)
+    if settings.part:
+        return measure_states(images, feature, alterations, settings)
+    dataset, n_samples, sentences = load_data(images, feature, settings)
     rows, more = measure(images, dataset, n_samples, alterations, settings)
     remarks += sentences + more + headers_warning(rows)
 

@@ -102,11 +102,9 @@ PAPER_ACCURACY = {  # per cent at a number of images
 def measure_states(images, feature, settings):
     """Measure a part of all images that the experiment draws: as they are, around each centre, and altered."""
     n_samples, reading = max(settings.sample_sizes), {"seed": settings.seed, "n_threads": settings.n_threads}
-    measure_part(settings.part, images, [feature], pool_size(n_samples), **reading)
     others = [replace(feature, convention=name) for name in get_args(Convention) if name != feature.convention]
-    alterations = dict.fromkeys(settings.fakes_altered + settings.both_altered)
-    altered = [replace(feature, alteration=steps) for steps in alterations]
-    measure_part(settings.part, images, others + altered, n_samples, **reading)
+    others += [feature.altered(steps) for steps in settings.fakes_altered + settings.both_altered]
+    measure_part(settings.part, images, feature, pool_size(n_samples), others, n_samples, **reading)
 
 
 def controls(dataset, by_centre, load, settings):
@@ -114,7 +112,7 @@ def controls(dataset, by_centre, load, settings):
     untouched = dataset.of_sources(dataset.sources_of(FAKE))
     yield "control", "untouched", half_altered(untouched, untouched)
     for alteration in settings.fakes_altered:
-        altered = checked_altered(dataset, load(replace(dataset.feature, alteration=alteration)))
+        altered = checked_altered(dataset, load(dataset.feature.altered(alteration)))
         yield "control", alteration, half_altered(untouched, altered.of_sources(list(untouched.counts())))
     reals = dataset.sources_of(REAL)
     if "published_2019" in by_centre and np.count_nonzero(dataset.labels == REAL) >= LEAST_LEFT:
@@ -122,7 +120,7 @@ def controls(dataset, by_centre, load, settings):
         yield "control", "reals, centre of 2019", half_altered(dataset.of_sources(reals), around_other)
     yield "alike", "as they are", dataset
     for alteration in settings.both_altered:
-        yield "alike", alteration, checked_altered(dataset, load(replace(dataset.feature, alteration=alteration)))
+        yield "alike", alteration, checked_altered(dataset, load(dataset.feature.altered(alteration)))
 
 
 def draw_centres(path, image_dir, by_centre, settings):

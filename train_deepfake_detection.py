@@ -233,7 +233,7 @@ def main():
         check_results(folder, "deepfake_detection", FIGURES, images.source_dirs())
         say_sizes(count_frames(images), settings.sample_sizes)
         if settings.part:
-            return measure_part(settings.part, images, [feature], n_threads=settings.n_threads)
+            return measure_part(settings.part, images, feature, n_threads=settings.n_threads)
         reading = {key: getattr(settings, key) for key in ("n_threads", "scheduler", "max_unreadable")}
         dataset = load_frames(images, feature, **reading)
 

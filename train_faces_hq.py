@@ -18,7 +18,6 @@ _judge.safetensors; for the sample into plots/built_in_sample/.
 
 from deepfake_spectra.settings import only_one, read_settings, run, settings_record  # isort: skip; hears Ctrl-C
 
-from dataclasses import replace
 from functools import partial
 from itertools import combinations, product
 from pathlib import Path
@@ -112,9 +111,8 @@ PAPER_ACCURACY = {  # per cent at a number of images
 def measure_states(images, feature, settings):
     """Measure a part of all images that the experiment draws, as they are and altered."""
     n_samples, reading = max(settings.sample_sizes), {"seed": settings.seed, "n_threads": settings.n_threads}
-    measure_part(settings.part, images, [feature], pool_size(n_samples), **reading)
-    altered = [replace(feature, alteration=steps) for steps in dict.fromkeys(settings.both_altered)]
-    measure_part(settings.part, images, altered, n_samples, **reading)
+    altered = [feature.altered(steps) for steps in settings.both_altered]
+    measure_part(settings.part, images, feature, pool_size(n_samples), altered, n_samples, **reading)
 
 
 def transfer_rows(dataset, classifiers, settings, condition):
@@ -318,8 +316,7 @@ def main():
     if not settings.published_features:  # which come without images
         load = partial(load_spectra, images, n_samples=max(sizes), **reading)
         states |= {
-            steps: checked_altered(dataset, load(replace(dataset.feature, alteration=steps)))
-            for steps in settings.both_altered
+            steps: checked_altered(dataset, load(dataset.feature.altered(steps))) for steps in settings.both_altered
         }
 
     classifiers = {

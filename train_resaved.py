@@ -13,10 +13,9 @@ Writes plots/resaved_coverage (.png and .pdf), _accuracy.md, _accuracy.csv, _res
 and for detect_fakes.py _judge.safetensors, trained on all sources; for the sample into plots/built_in_sample/.
 """
 
-from deepfake_spectra.settings import read_settings, run, settings_record  # isort: skip; hears Ctrl-C
+from deepfake_spectra.settings import only_one, read_settings, run, settings_record  # isort: skip; hears Ctrl-C
 
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,7 +33,7 @@ from deepfake_spectra.detector_file import save_run
 from deepfake_spectra.errors import UsageError
 from deepfake_spectra.files import printable
 from deepfake_spectra.image_folders import FACES_HQ_SOURCES, find_images, label_sources
-from deepfake_spectra.image_spectra import load_spectra
+from deepfake_spectra.image_spectra import load_spectra, measure_part
 from deepfake_spectra.intervals import wilson_interval
 from deepfake_spectra.metrics import Prediction
 from deepfake_spectra.results import check_results, write_results
@@ -62,6 +61,10 @@ TEST_SHARE: float = 0.2  # of the photographs of the built-in sample; of other s
 SEED: int = 0  # draws the folds of the calibration
 N_THREADS: int = -1  # -1: one per core
 
+# more machines, which share the folders of this one
+PART: str | None = None  # as "3/16": only measure this part of the images; a later run without it finds all parts
+SCHEDULER: str | None = None  # of dask, as "tcp://host:8786": its workers measure
+
 # output
 OUTPUT_DIR: Path = Path("plots")  # for tables and the figure
 
@@ -71,14 +74,13 @@ N_SPLITS = 5  # of the built-in sample, whose photographs stand in every source
 GOAL = 0.95  # of the answers that are to be right
 
 
-def load_states(images, settings):
+def load_states(images, feature, settings):
     """Return {state: data set} of the images as they are and in each alteration, the same rows in all."""
-    feature = Feature(n_bins=settings.n_bins)
-    reading = {key: getattr(settings, key) for key in ("seed", "n_threads", "max_unreadable")}
+    reading = {key: getattr(settings, key) for key in ("seed", "n_threads", "scheduler", "max_unreadable")}
     states = {AS_STORED: load_spectra(images, feature, **reading)}
     for steps in (*settings.tested, *settings.trained):
         if steps not in states:
-            altered = load_spectra(images, replace(feature, alteration=steps), **reading)
+            altered = load_spectra(images, feature.altered(steps), **reading)
             states[steps] = checked_altered(states[AS_STORED], altered)
     shared = set.intersection(*(set(state.paths) for state in states.values()))
     return {
@@ -239,6 +241,7 @@ def main():
     for name in ("trained", "tested"):
         if not getattr(settings, name):
             raise UsageError(f"{name.upper()} is empty: name at least one state of the images")
+    only_one(PART=settings.part, SCHEDULER=settings.scheduler)
     labels = label_sources(settings.real_sources, settings.fake_sources)
     images = find_images("faces_hq", settings.data_dir, labels, FACES_HQ_SOURCES)
     folder = settings.output_dir / images.origin.subfolder
@@ -246,7 +249,11 @@ def main():
     for label in (REAL, FAKE):
         if list(images.labels_of_sources.values()).count(label) < 2:
             raise UsageError(f"found one {CLASS_NAMES[label]} source, need two of each class: one is held out in turn")
-    states = load_states(images, settings)
+    feature = Feature(n_bins=settings.n_bins)
+    if settings.part:
+        altered = [feature.altered(steps) for steps in (*settings.tested, *settings.trained)]
+        return measure_part(settings.part, images, feature, others=altered, n_threads=settings.n_threads)
+    states = load_states(images, feature, settings)
     dataset = states[AS_STORED]
     svc = SVC(kernel="linear", C=settings.svm_c)
     said_of = {}

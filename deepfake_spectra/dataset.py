@@ -40,6 +40,10 @@ class Feature:
         """What the spectrum of an image depends on, before its length and scale are set."""
         return {name: value for name, value in vars(self).items() if name not in ("n_bins", "normalise")}
 
+    def altered(self, steps: str) -> "Feature":
+        """Return the same feature of images to which more is done, after what is done to them already."""
+        return replace(self, alteration=" + ".join(filter(None, (self.alteration, steps))))
+
 
 class Origin(NamedTuple):
     """What the images of a data set are, as far as results, figures and detectors have to say so."""

@@ -114,13 +114,15 @@ def load_spectra(
 def measure_part(
     part: str,
     images: ImageFolder,
-    features: Sequence[Feature],
+    feature: Feature,
     n_samples: int | None = None,
+    others: Sequence[Feature] = (),
+    n_others: int | None = None,
     *,
     seed: int = 0,
     n_threads: int = -1,
 ) -> None:
-    """Measure what falls to one part of the images that `load_spectra` would draw, and load nothing.
+    """Measure what falls to one part of the images that an experiment draws, say how many these are, load nothing.
 
     When each part has been measured, by however many processes on however many machines that share `images.cache_dir`,
     `load_spectra` finds all of it there.
@@ -129,32 +131,39 @@ def measure_part(
     ----------
     part : str
         As "3/16"; see `missing_spectra.falls_to`.
-    images, n_samples, seed, n_threads
+    images, feature, n_samples, seed, n_threads
         As in `load_spectra`.
-    features : sequence of Feature
-        All of them are measured of a file that is decoded once.
+    others : sequence of Feature
+        Of the images in other states; a file is decoded once for all of them.
+    n_others : int, optional
+        Images to draw for these, in total and in equal numbers from each source; default all there are.
 
     Raises
     ------
     UsageError, ExperimentError, KeyboardInterrupt
         As in `load_spectra`; but unreadable files, however many, are only named.
     """
-    if not features:
-        return
     draws = draw_files(images, seed)
-    n_of_source = _numbers_drawn(images, draws, n_samples)
-    drawn = [key for source, draw in draws.items() for key in draw[: n_of_source[source]]]
-    keys = [key for key in drawn if falls_to(part, key.path)]
-    caches = [SpectrumCache(images.cache_dir, feature) for feature in features]
-    outcome = measure_missing(images.path, keys, caches, f"part {part}", n_threads)
+    most = len(draws) * min(map(len, draws.values()))
+    said, n_wanted, n_computed, unreadable = [], 0, 0, {}
+    for features, n in ([feature], n_samples), (dict.fromkeys(others), n_others and min(n_others, most)):
+        if not features:
+            continue
+        n_of_source = _numbers_drawn(images, draws, n)
+        drawn = [key for source, draw in draws.items() for key in draw[: n_of_source[source]]]
+        keys = [key for key in drawn if falls_to(part, key.path)]
+        caches = [SpectrumCache(images.cache_dir, feature) for feature in features]
+        outcome = measure_missing(images.path, keys, caches, f"part {part}", n_threads)
+        said.append(f"{len(keys)} of {len(drawn)} images, spectra of each: {len(caches)}")
+        n_wanted += len(keys) * len(caches)
+        n_computed += outcome.n_computed
+        unreadable = outcome.unreadable | unreadable  # of a file the first reason
     print(
-        f"part {part}, {len(keys)} of {len(drawn)} images, {len(features)} spectra of each: "
-        f"{len(keys) * len(caches) - outcome.n_computed} from {display_path(images.cache_dir)}, "
-        f"{outcome.n_computed} computed"
+        f"part {part} is done: {'; '.join(said)}; {n_wanted - n_computed} from {display_path(images.cache_dir)}, "
+        f"{n_computed} computed"
     )
-    if outcome.unreadable:
-        found = [f"{path} ({reason})" for path, reason in outcome.unreadable.items()]
-        print(f"without a spectrum: {listed(found)}")
+    if unreadable:
+        print(f"without a spectrum: {listed([f'{path} ({reason})' for path, reason in unreadable.items()])}")
 
 
 def load_altered(
@@ -192,8 +201,7 @@ def load_altered(
     KeyboardInterrupt
         With a word on what is kept.
     """
-    own = dataset.feature
-    features = [replace(own, alteration=" + ".join(filter(None, (own.alteration, steps)))) for steps in alterations]
+    features = [dataset.feature.altered(steps) for steps in alterations]
     for feature in features:
         parse_steps(feature.alteration)
     key_of = {key.path: key for files in list_sources(images).files.values() for key in files}

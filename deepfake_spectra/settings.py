@@ -13,6 +13,7 @@ import ast
 import inspect
 import io
 import os
+import re
 import sys
 import tokenize
 import types
@@ -31,8 +32,8 @@ from deepfake_spectra.stderr import libraries_silent
 
 def _is_part(text):
     """Tell whether a text is a part like 3/16."""
-    number, _, n_parts = text.partition("/")
-    return number.isdecimal() and n_parts.isdecimal() and 1 <= int(number) <= int(n_parts)
+    found = re.fullmatch("([0-9]{1,9})/([0-9]{1,9})", text)
+    return found and 1 <= int(found[1]) <= int(found[2])
 
 
 def _from_to(low, high):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from clusters import Cluster
 from pictures import write_source
 
 from deepfake_spectra import interrupts
@@ -119,6 +120,15 @@ def call(tmp_path, monkeypatch, capsys, built_sample):
         return Finished(exit_.value.code, printed.out, printed.err)
 
     return call
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    """Return a dask cluster without workers."""
+    (tmp_path / "dask").mkdir()
+    cluster = Cluster(tmp_path / "dask")
+    yield cluster
+    cluster.stop()
 
 
 @pytest.fixture

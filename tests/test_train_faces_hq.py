@@ -255,34 +255,6 @@ def test_sizes_that_cannot_be_are_said_before_an_image_is_read(call, faces, monk
     assert (ended.status, ended.out) == (1, "") and "sample size 7 left out" in ended.err
 
 
-def test_what_the_parts_measured_a_run_finds_and_gives_the_same(call, faces, tmp_path):
-    flags = ("--data-dir", faces, *NAMED, "--sample-sizes", 40, "--n-splits", 2, "--both-altered", "jpeg 50")
-    alone = call("train_faces_hq", *flags, "--output-dir", tmp_path / "alone").status
-    for cache in (tmp_path / "repository/data/spectra").iterdir():
-        shutil.rmtree(cache)
-    for part in ("2/2", "1/2"):
-        measured = call("train_faces_hq", *flags, "--part", part, "--output-dir", tmp_path / "parts")
-        assert measured.status == alone == 0 and not (tmp_path / "parts").exists()
-        assert measured.out.count(f"part {part}, ") == 2 and "Table" not in measured.out
-    ended = call("train_faces_hq", *flags, "--output-dir", tmp_path / "parts")
-    assert ended.out.count(", 0 computed") == 2
-    assert results_of(tmp_path / "parts", "faces_hq")["rows"] == results_of(tmp_path / "alone", "faces_hq")["rows"]
-
-
-@pytest.mark.parametrize(
-    "flags, words",
-    [
-        (("--part", "3/2"), "PART is 3/2: expected two numbers as 3/16, the first from 1 to the second"),
-        (("--part", "0/2"), "PART is 0/2: expected two numbers"),
-        (("--part", "half"), "PART is half: expected two numbers"),
-        (("--part", "1/2", "--scheduler", "tcp://a:1"), "found both PART and SCHEDULER: name one of them"),
-    ],
-)
-def test_parts_that_cannot_be_are_refused(call, faces, flags, words):
-    ended = call("train_faces_hq", "--data-dir", faces, *NAMED, *flags)
-    assert (ended.status, ended.out) == (2, "") and words in ended.err
-
-
 def test_table_2_alters_all_images_alike_and_as_they_are_is_the_largest_size_of_table_1(first_run):
     results = results_of(first_run[0], "faces_hq")
     columns = [("svm_linear", "random"), ("logistic_regression", "random")]
