@@ -1,0 +1,371 @@
+"""What a million images take: time and memory of each stage; the time an image, by the number of files; and by workers.
+
+The first table is of a simulation: N_ROWS files in four sources whose spectra are made, not computed, and lie in a real
+cache; from there on each stage is what train_faces_hq.py does. The second is of real files, measured and then found
+again; the third of the same files measured by threads, by parts and by dask. Each stage has a process of its own.
+
+    python benchmark_scale.py                                       # half an hour, 7 GB of disk, 13 GB of memory
+    python benchmark_scale.py --n-rows 20000 --file-counts 100 1000
+
+Writes plots/benchmark_scale.md; all else lies in WORK_DIR until the end.
+"""
+
+from deepfake_spectra.settings import read_settings, run, settings_record  # isort: skip; hears Ctrl-C
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from sys import getsizeof
+
+import numpy as np
+from tqdm import tqdm
+
+from deepfake_spectra import interrupts
+from deepfake_spectra.classification import (
+    LOGISTIC_TOLERANCE,
+    dataset_rows,
+    for_many_rows,
+    predict_splits,
+    score_k_means,
+    standardised_weights,
+)
+from deepfake_spectra.errors import ExperimentError, UsageError
+from deepfake_spectra.files import check_outputs, display_path, write_text
+from deepfake_spectra.folder_lock import only_writer
+from deepfake_spectra.fresh_processes import in_fresh_processes
+from deepfake_spectra.image_folders import list_sources
+from deepfake_spectra.image_spectra import load_spectra, measure_part
+from deepfake_spectra.machine import command_line, machine
+from deepfake_spectra.missing_spectra import distributed
+from deepfake_spectra.packages import joblib
+from deepfake_spectra.results import write_results
+from deepfake_spectra.simulation import FEATURE, image_folder, load_packages, side_of, simulate, write_images
+from deepfake_spectra.splits import random_splits
+from deepfake_spectra.tables import markdown_table
+
+# the simulated million
+N_ROWS: int = 1_000_000  # files whose spectra are made
+N_BINS: int = 722  # values of each: as of 1024x1024 pixels
+N_ADDED: int = 1000  # images of that size that come later, and are measured
+
+# time an image
+FILE_COUNTS: tuple[int, ...] = (100, 1000, 10_000, 100_000)  # real files, measured each time with an empty cache
+SIDE: int = 128  # pixels, of their images
+
+# workers
+N_IMAGES: int = 2000  # that each way measures
+WORKERS_SIDE: int = 256  # pixels, of these images
+
+# all
+SEED: int = 0  # of images, spectra and the split
+N_THREADS: int = -1  # -1: one per core
+WORK_DIR: Path = Path("data/benchmark_scale")  # for what is removed at the end
+OUTPUT_DIR: Path = Path("plots")  # for benchmark_scale.md
+
+TEST_SHARE = 0.2
+MADE = "made_by_benchmark_scale"  # in WORK_DIR; what else lies there is the user's
+BYTES_BESIDE_VALUES = 1000  # on disk, of a simulated file
+GIGABYTE = 1e9
+
+
+# --- stages: each prepares, and yields what is timed
+
+
+@contextmanager
+def making(folder, settings):
+    """Make the files and shards of the simulation."""
+    load_packages()
+    yield partial(simulate, folder, settings.n_rows, settings.n_bins, settings.seed)
+
+
+@contextmanager
+def listing(folder, settings):
+    """List the files: which they are, and which are known."""
+    load_packages()
+    yield lambda: sum(map(len, list_sources(image_folder(folder)).files.values()))
+
+
+def load(folder, settings, cache="spectra"):
+    """Return the data set as the experiment has it."""
+    images = image_folder(folder, cache)
+    dataset = load_spectra(images, FEATURE, seed=settings.seed, n_threads=settings.n_threads)
+    return dataset.of_draw(len(dataset))
+
+
+@contextmanager
+def loading(folder, settings, cache="spectra"):
+    """Load the data set, measuring what is new; return the bytes of its spectra and of all else that it holds."""
+    load_packages()
+
+    def work():
+        dataset = load(folder, settings, cache)
+        arrays = (dataset.labels, dataset.sources, dataset.groups, dataset.headers, dataset.equal_images)
+        texts = sum(map(getsizeof, [*dataset.paths, *dataset.digests]))
+        return len(dataset), dataset.spectra.nbytes, texts + sum(array.nbytes for array in arrays)
+
+    yield work
+
+
+@contextmanager
+def adding(folder, settings):
+    """Load the data set after some images have been added."""
+    added = range(settings.n_rows, settings.n_rows + settings.n_added)
+    write_images(folder / "images", added, side_of(settings.n_bins), settings.seed)
+    with loading(folder, settings) as work:
+        yield work
+
+
+def one_split(dataset, settings):
+    """Return the first split of an experiment on all rows."""
+    return random_splits(dataset, len(dataset), TEST_SHARE, 1, settings.seed)
+
+
+def linear_classifiers(settings):
+    """Return the experiment's classifiers."""
+    from sklearn.linear_model import LogisticRegression  # takes a second to load
+    from sklearn.svm import SVC
+
+    logistic = LogisticRegression(solver="liblinear", tol=LOGISTIC_TOLERANCE, max_iter=1000, random_state=settings.seed)
+    return {"svm_linear": SVC(kernel="linear"), "logistic_regression": logistic}
+
+
+@contextmanager
+def training(folder, settings):
+    """Split, fit both linear classifiers and ask them; return {classifier: predictions}."""
+    dataset, classifiers = load(folder, settings), linear_classifiers(settings)
+
+    def work():
+        splits = one_split(dataset, settings)
+        fitting, _ = for_many_rows(classifiers, splits)
+        return {
+            name: predict_splits(classifier, dataset.spectra, dataset.labels, splits, settings.n_threads, name)
+            for name, classifier in fitting.items()
+        }
+
+    yield work
+
+
+@contextmanager
+def scoring(folder, settings, predictions):
+    """Return the rows of results: metrics and their intervals."""
+    dataset = load(folder, settings)
+    keys = {"table": "sample_sizes", "protocol": "random", "n_samples": len(dataset)}
+    yield lambda: [
+        row for name, said in predictions.items() for row in dataset_rows(said, dataset, classifier=name, **keys)
+    ]
+
+
+@contextmanager
+def clustering(folder, settings):
+    """Return the rows of k-means, fitted to all rows and to those of a split."""
+    dataset = load(folder, settings)
+    keys = {"table": "sample_sizes", "n_samples": len(dataset)}
+
+    def work():
+        splits = one_split(dataset, settings)
+        return score_k_means(dataset, splits, settings.seed, settings.n_threads, **keys)
+
+    yield work
+
+
+@contextmanager
+def plotting(folder, settings):
+    """Draw the mean spectra, and what a linear SVM of all rows weighs."""
+    from deepfake_spectra.plots import sources_figure, spectrum_figure
+
+    dataset, svm = load(folder, settings), linear_classifiers(settings)["svm_linear"]
+
+    def work():
+        weights = standardised_weights(dataset, svm)
+        spectrum_figure(folder / "results/scale_spectrum.png", dataset, weights, "Linear SVM", "simulated")
+        sources_figure(folder / "results/scale_sources.png", {"as they are": dataset}, "simulated")
+
+    yield work
+
+
+@contextmanager
+def writing(folder, settings, rows):
+    """Write the files of results, a line for each score and for each file among them."""
+    dataset, record = load(folder, settings), settings_record(settings)
+    yield partial(write_results, folder / "results", "scale", "simulated", dataset, record, rows, [], [], {})
+
+
+# --- ways to measure
+
+
+@contextmanager
+def by_threads(folder, n_workers):
+    """Measure all images by threads."""
+    load_packages()
+    yield partial(load_spectra, image_folder(folder, f"by_threads_{n_workers}"), FEATURE, n_threads=n_workers)
+
+
+@contextmanager
+def by_part(folder, n_workers, number):
+    """Measure one part of the images, on one thread."""
+    load_packages()
+    images = image_folder(folder, f"by_parts_{n_workers}")
+    yield partial(measure_part, f"{number}/{n_workers}", images, [FEATURE], n_threads=1)
+
+
+@contextmanager
+def by_dask(folder, n_workers):
+    """Measure all images by the workers of a dask cluster on this machine."""
+    load_packages()
+    images = image_folder(folder, f"by_dask_{n_workers}")
+    place = {"dashboard_address": None, "local_directory": str(folder)}
+    with distributed.LocalCluster(n_workers=n_workers, threads_per_worker=1, **place) as cluster:
+        with distributed.Client(cluster) as client:
+            client.run(load_packages)
+        yield partial(load_spectra, images, FEATURE, scheduler=cluster.scheduler_address)
+
+
+def ways(n_threads) -> Iterator[tuple[str, int, object, list[tuple]]]:
+    """Yield (way, number of workers, stage, arguments of each of its processes); None for a stage that cannot be."""
+    for n_workers in sorted({1, 2, n_threads}):
+        yield "threads", n_workers, by_threads, [(n_workers,)]
+    for n_workers in (1, 2):
+        yield "parts", n_workers, by_part, [(n_workers, number) for number in range(1, n_workers + 1)]
+    for n_workers in (1, 2):
+        yield "dask", n_workers, by_dask if find_spec("distributed") else None, [(n_workers,)]
+
+
+# --- tables
+
+
+def million_table(folder, settings, progress):
+    """Return the table of the simulation's stages, and a sentence on what the data set holds."""
+    body = []
+
+    def done(name, stage, *arguments):
+        [done] = in_stage(progress, name, stage, [(folder, settings, *arguments)])
+        memory = "" if np.isnan(done.peak_bytes) else f"{done.peak_bytes / GIGABYTE:.1f}"
+        body.append([name, f"{done.seconds:.1f}", f"{done.cpu_seconds:.1f}", memory])
+        return done.value
+
+    done("making files and shards", making)
+    done("listing", listing)
+    n_files, bytes_of_spectra, bytes_of_others = done("resuming: all is known", loading)
+    done(f"adding {settings.n_added:,} images", adding)
+    predictions = done("splitting, training, asking", training)
+    rows = done("scoring, with intervals", scoring, predictions)
+    rows += done("k-means, fitted twice", clustering)
+    done("plotting", plotting)
+    done("writing results", writing, rows)
+    table = markdown_table(["stage", "wall time, s", "processor time, s", "peak memory, GB"], body)
+    return (
+        f"{table}\n\n{n_files:,} files, {settings.n_bins} values each: {bytes_of_spectra / GIGABYTE:.2f} GB of memory; "
+        f"labels, paths, headers and digests: {bytes_of_others / GIGABYTE:.2f} GB. Their spectra are made, and so are "
+        "their digests, as if no two were equal; their names are links to a few files. From adding on there are "
+        f"{settings.n_added:,} more. Peak memory is that of the stage's process, which loads the data set first; that "
+        "is timed in the two stages that it is the work of. One split is trained on and tested."
+    )
+
+
+def counts_table(folder, settings, progress):
+    """Return the table of the time an image by the number of files."""
+    body, n_made = [], 0
+    for n_files in sorted(set(settings.file_counts)):
+        progress.set_description(f"writing {n_files:,} images")
+        write_images(folder / "images", range(n_made, n_files), settings.side, settings.seed)
+        n_made = n_files
+        line = [f"{n_files:,}"]
+        for turn in ("measured", "resumed"):
+            calls = [(folder, settings, f"spectra_{n_files}")]
+            [done] = in_stage(progress, f"{n_files:,} files, {turn}", loading, calls)
+            line += [f"{done.seconds:.2f}", f"{1000 * done.seconds / n_files:.3f}"]
+        body.append(line)
+    return markdown_table(["files", "first run, s", "ms/image", "second run, s", "ms/image"], body)
+
+
+def ways_table(folder, settings, progress):
+    """Return the table of the ways to measure."""
+    write_images(folder / "images", range(settings.n_images), settings.workers_side, settings.seed)
+    body = []
+    for way, n_workers, stage, calls in ways(joblib.effective_n_jobs(settings.n_threads)):
+        if stage is None:
+            body.append([way, str(n_workers), "not installed", ""])
+            progress.update()
+            continue
+        done = in_stage(progress, f"{way}, {n_workers}", stage, [(folder, *call) for call in calls])
+        seconds = max(one.ended for one in done) - min(one.began for one in done)
+        body.append([way, str(n_workers), f"{seconds:.2f}", f"{settings.n_images / seconds:.0f}"])
+    return markdown_table(["by", "workers", "wall time, s", "images/s"], body)
+
+
+def in_stage(progress, name, stage, calls):
+    """Return what `in_fresh_processes` does, and move the progress bar."""
+    progress.set_description(name)
+    done = in_fresh_processes(stage, calls)
+    progress.update()
+    return done
+
+
+# --- disk
+
+
+@contextmanager
+def work_folder(settings):
+    """Yield an empty folder of ours in WORK_DIR; it goes again, however the run ends."""
+    folder = settings.work_dir / MADE
+    had_it = settings.work_dir.exists()
+    with only_writer(settings.work_dir):
+        try:
+            shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
+            check_disk(settings)
+            yield folder
+        finally:
+            with interrupts.held_back():
+                shutil.rmtree(folder, ignore_errors=True)
+    if not had_it:
+        with suppress(OSError):
+            settings.work_dir.rmdir()
+
+
+def check_disk(settings):
+    """End the run where the disk has less room than it will take."""
+    side = side_of(settings.n_bins)
+    of_table = (
+        settings.n_rows * (8 * settings.n_bins + BYTES_BESIDE_VALUES) + settings.n_added * side**2,
+        max(settings.file_counts, default=0) * 2 * settings.side**2,
+        settings.n_images * 2 * settings.workers_side**2,
+    )
+    free = shutil.disk_usage(settings.work_dir).free
+    if free < max(of_table):
+        raise ExperimentError(
+            f"{display_path(settings.work_dir)}: {free / GIGABYTE:.1f} GB are free there, need "
+            f"{max(of_table) / GIGABYTE:.1f}; lower N_ROWS, or set WORK_DIR to a folder on another disk"
+        )
+
+
+def main():
+    settings = read_settings(__name__)
+    table = settings.output_dir / "benchmark_scale.md"
+    check_outputs([(table, rb"\A# Many images\n")])
+    try:
+        side_of(settings.n_bins)
+    except ValueError as error:
+        raise UsageError(f"N_BINS: {error}") from None
+    parts = {
+        f"{settings.n_rows:,} files, simulated": million_table,
+        f"Time an image, {settings.side}x{settings.side}": counts_table,
+        f"{settings.n_images:,} images of {settings.workers_side}x{settings.workers_side}, by workers": ways_table,
+    }
+    n_stages = 9 + 2 * len(set(settings.file_counts)) + len(list(ways(joblib.effective_n_jobs(settings.n_threads))))
+    text = ""
+    with work_folder(settings) as folder, tqdm(total=n_stages, unit="stage", disable=None) as progress:
+        for caption, part in parts.items():
+            text += f"## {caption}\n\n{part(folder, settings, progress)}\n\n"
+            shutil.rmtree(folder)
+    packages = ("numpy", "scipy", "scikit-learn", "opencv", "joblib", "ducc0", "distributed")
+    text += f"{machine(*packages)}.\n\n    {command_line()}\n"
+    print(text)
+    write_text(table, f"# Many images\n\n{text}")
+    print(f"written: {display_path(table)}")
+
+
+if __name__ == "__main__":
+    run(main)
