@@ -71,166 +71,125 @@ BYTES_BESIDE_VALUES = 1000  # on disk, of a simulated file
 GIGABYTE = 1e9
 
 
-# --- stages: each prepares, and yields what is timed
+# --- stages: what is done before the yield is not timed
 
 
 @contextmanager
-def making(folder, settings):
-    """Make the files and shards of the simulation."""
+def with_packages(work, *arguments):
+    """Work that waits for no package to be loaded."""
     load_packages()
-    yield partial(simulate, folder, settings.n_rows, settings.n_bins, settings.seed)
+    yield partial(work, *arguments)
 
 
 @contextmanager
-def listing(folder, settings):
-    """List the files: which they are, and which are known."""
+def with_dataset(work, images, settings, *arguments):
+    """Work on the data set, which is loaded before."""
+    dataset = load(images, settings)
+    yield partial(work, dataset, settings, *arguments)
+
+
+@contextmanager
+def with_cluster(images, n_workers):
+    """Measure images by the workers of a dask cluster on this machine, which is started before."""
     load_packages()
-    yield lambda: sum(map(len, list_sources(image_folder(folder)).files.values()))
-
-
-def load(folder, settings, cache="spectra"):
-    """Return the data set as the experiment has it."""
-    images = image_folder(folder, cache)
-    dataset = load_spectra(images, FEATURE, seed=settings.seed, n_threads=settings.n_threads)
-    return dataset.of_draw(len(dataset))
-
-
-@contextmanager
-def loading(folder, settings, cache="spectra"):
-    """Load the data set, measuring what is new; return the bytes of its spectra and of all else that it holds."""
-    load_packages()
-
-    def work():
-        dataset = load(folder, settings, cache)
-        arrays = (dataset.labels, dataset.sources, dataset.groups, dataset.headers, dataset.equal_images)
-        texts = sum(map(getsizeof, [*dataset.paths, *dataset.digests]))
-        return len(dataset), dataset.spectra.nbytes, texts + sum(array.nbytes for array in arrays)
-
-    yield work
-
-
-@contextmanager
-def adding(folder, settings):
-    """Load the data set after some images have been added."""
-    added = range(settings.n_rows, settings.n_rows + settings.n_added)
-    write_images(folder / "images", added, side_of(settings.n_bins), settings.seed)
-    with loading(folder, settings) as work:
-        yield work
-
-
-def one_split(dataset, settings):
-    """Return the first split of an experiment on all rows."""
-    return random_splits(dataset, len(dataset), TEST_SHARE, 1, settings.seed)
-
-
-def linear_classifiers(settings):
-    """Return the experiment's classifiers."""
-    from sklearn.linear_model import LogisticRegression  # takes a second to load
-    from sklearn.svm import SVC
-
-    logistic = LogisticRegression(solver="liblinear", tol=LOGISTIC_TOLERANCE, max_iter=1000, random_state=settings.seed)
-    return {"svm_linear": SVC(kernel="linear"), "logistic_regression": logistic}
-
-
-@contextmanager
-def training(folder, settings):
-    """Split, fit both linear classifiers and ask them; return {classifier: predictions}."""
-    dataset, classifiers = load(folder, settings), linear_classifiers(settings)
-
-    def work():
-        splits = one_split(dataset, settings)
-        fitting, _ = for_many_rows(classifiers, splits)
-        return {
-            name: predict_splits(classifier, dataset.spectra, dataset.labels, splits, settings.n_threads, name)
-            for name, classifier in fitting.items()
-        }
-
-    yield work
-
-
-@contextmanager
-def scoring(folder, settings, predictions):
-    """Return the rows of results: metrics and their intervals."""
-    dataset = load(folder, settings)
-    keys = {"table": "sample_sizes", "protocol": "random", "n_samples": len(dataset)}
-    yield lambda: [
-        row for name, said in predictions.items() for row in dataset_rows(said, dataset, classifier=name, **keys)
-    ]
-
-
-@contextmanager
-def clustering(folder, settings):
-    """Return the rows of k-means, fitted to all rows and to those of a split."""
-    dataset = load(folder, settings)
-    keys = {"table": "sample_sizes", "n_samples": len(dataset)}
-
-    def work():
-        splits = one_split(dataset, settings)
-        return score_k_means(dataset, splits, settings.seed, settings.n_threads, **keys)
-
-    yield work
-
-
-@contextmanager
-def plotting(folder, settings):
-    """Draw the mean spectra, and what a linear SVM of all rows weighs."""
-    from deepfake_spectra.plots import sources_figure, spectrum_figure
-
-    dataset, svm = load(folder, settings), linear_classifiers(settings)["svm_linear"]
-
-    def work():
-        weights = standardised_weights(dataset, svm)
-        spectrum_figure(folder / "results/scale_spectrum.png", dataset, weights, "Linear SVM", "simulated")
-        sources_figure(folder / "results/scale_sources.png", {"as they are": dataset}, "simulated")
-
-    yield work
-
-
-@contextmanager
-def writing(folder, settings, rows):
-    """Write the files of results, a line for each score and for each file among them."""
-    dataset, record = load(folder, settings), settings_record(settings)
-    yield partial(write_results, folder / "results", "scale", "simulated", dataset, record, rows, [], [], {})
-
-
-# --- ways to measure
-
-
-@contextmanager
-def by_threads(folder, n_workers):
-    """Measure all images by threads."""
-    load_packages()
-    yield partial(load_spectra, image_folder(folder, f"by_threads_{n_workers}"), FEATURE, n_threads=n_workers)
-
-
-@contextmanager
-def by_part(folder, n_workers, number):
-    """Measure one part of the images, on one thread."""
-    load_packages()
-    images = image_folder(folder, f"by_parts_{n_workers}")
-    yield partial(measure_part, f"{number}/{n_workers}", images, [FEATURE], n_threads=1)
-
-
-@contextmanager
-def by_dask(folder, n_workers):
-    """Measure all images by the workers of a dask cluster on this machine."""
-    load_packages()
-    images = image_folder(folder, f"by_dask_{n_workers}")
-    place = {"dashboard_address": None, "local_directory": str(folder)}
+    place = {"dashboard_address": None, "local_directory": str(images.cache_dir.parent)}
     with distributed.LocalCluster(n_workers=n_workers, threads_per_worker=1, **place) as cluster:
         with distributed.Client(cluster) as client:
             client.run(load_packages)
         yield partial(load_spectra, images, FEATURE, scheduler=cluster.scheduler_address)
 
 
-def ways(n_threads) -> Iterator[tuple[str, int, object, list[tuple]]]:
-    """Yield (way, number of workers, stage, arguments of each of its processes); None for a stage that cannot be."""
+# --- work
+
+
+def list_files(images):
+    """Return the images, listed: an experiment does it once."""
+    list_sources(images)
+    return images
+
+
+def load(images, settings):
+    """Return the data set as the experiment has it."""
+    dataset = load_spectra(images, FEATURE, seed=settings.seed, n_threads=settings.n_threads)
+    return dataset.of_draw(len(dataset))
+
+
+def load_known(images, settings):
+    """Load the data set; return the bytes of its spectra, and of all else that it holds."""
+    dataset = load(images, settings)
+    arrays = (dataset.labels, dataset.sources, dataset.groups, dataset.headers, dataset.equal_images)
+    texts = sum(map(getsizeof, [*dataset.paths, *dataset.digests]))
+    return dataset.spectra.nbytes, texts + sum(array.nbytes for array in arrays)
+
+
+def load_added(images, settings):
+    """List and load images of which some are new; return them."""
+    load(images, settings)
+    return images
+
+
+def split(dataset, settings):
+    """Return the first split of an experiment on all rows."""
+    return random_splits(dataset, len(dataset), TEST_SHARE, 1, settings.seed)
+
+
+def linear_classifiers(settings):
+    """Return the experiment's classifiers."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.svm import SVC
+
+    logistic = LogisticRegression(solver="liblinear", tol=LOGISTIC_TOLERANCE, max_iter=1000, random_state=settings.seed)
+    return {"svm_linear": SVC(kernel="linear"), "logistic_regression": logistic}
+
+
+def train(dataset, settings):
+    """Return {classifier: predictions}."""
+    splits = split(dataset, settings)
+    fitting, _ = for_many_rows(linear_classifiers(settings), splits)
+    return {
+        name: predict_splits(classifier, dataset.spectra, dataset.labels, splits, settings.n_threads, name)
+        for name, classifier in fitting.items()
+    }
+
+
+def score(dataset, settings, predictions):
+    """Return the rows of results: metrics and their intervals."""
+    keys = {"table": "sample_sizes", "protocol": "random", "n_samples": len(dataset)}
+    return [row for name, said in predictions.items() for row in dataset_rows(said, dataset, classifier=name, **keys)]
+
+
+def cluster(dataset, settings):
+    """Return the rows of k-means."""
+    keys = {"table": "sample_sizes", "n_samples": len(dataset)}
+    return score_k_means(dataset, split(dataset, settings), settings.seed, settings.n_threads, **keys)
+
+
+def draw(dataset, settings, folder):
+    """Draw the mean spectra, and what a linear SVM of all rows weighs."""
+    from deepfake_spectra.plots import sources_figure, spectrum_figure
+
+    weights = standardised_weights(dataset, linear_classifiers(settings)["svm_linear"])
+    spectrum_figure(folder / "scale_spectrum.png", dataset, weights, "Linear SVM", "simulated")
+    sources_figure(folder / "scale_sources.png", {"as they are": dataset}, "simulated")
+
+
+def write(dataset, settings, folder, rows):
+    """Write the files of results, among them a line for each score and each file."""
+    write_results(folder, "scale", "simulated", dataset, settings_record(settings), rows, [], [], {})
+
+
+def ways(folder, n_threads) -> Iterator[tuple[str, int, object, list[tuple]]]:
+    """Yield (way to measure, number of workers, stage, its arguments in each process); no stage where it cannot be."""
     for n_workers in sorted({1, 2, n_threads}):
-        yield "threads", n_workers, by_threads, [(n_workers,)]
+        by_threads = partial(load_spectra, n_threads=n_workers)
+        yield "threads", n_workers, with_packages, [(by_threads, image_folder(folder, f"threads_{n_workers}"), FEATURE)]
     for n_workers in (1, 2):
-        yield "parts", n_workers, by_part, [(n_workers, number) for number in range(1, n_workers + 1)]
+        by_part, images = partial(measure_part, n_threads=1), image_folder(folder, f"parts_{n_workers}")
+        parts = [f"{number}/{n_workers}" for number in range(1, n_workers + 1)]
+        yield "parts", n_workers, with_packages, [(by_part, part, images, [FEATURE]) for part in parts]
     for n_workers in (1, 2):
-        yield "dask", n_workers, by_dask if find_spec("distributed") else None, [(n_workers,)]
+        stage = with_cluster if find_spec("distributed") else None
+        yield "dask", n_workers, stage, [(image_folder(folder, f"dask_{n_workers}"), n_workers)]
 
 
 # --- tables
@@ -241,27 +200,30 @@ def million_table(folder, settings, progress):
     body = []
 
     def done(name, stage, *arguments):
-        [done] = in_stage(progress, name, stage, [(folder, settings, *arguments)])
+        [done] = in_stage(progress, name, stage, [arguments])
         memory = "" if np.isnan(done.peak_bytes) else f"{done.peak_bytes / GIGABYTE:.1f}"
         body.append([name, f"{done.seconds:.1f}", f"{done.cpu_seconds:.1f}", memory])
         return done.value
 
-    done("making files and shards", making)
-    done("listing", listing)
-    n_files, bytes_of_spectra, bytes_of_others = done("resuming: all is known", loading)
-    done(f"adding {settings.n_added:,} images", adding)
-    predictions = done("splitting, training, asking", training)
-    rows = done("scoring, with intervals", scoring, predictions)
-    rows += done("k-means, fitted twice", clustering)
-    done("plotting", plotting)
-    done("writing results", writing, rows)
+    made = (settings.n_rows, settings.n_bins, settings.seed)
+    done("making files and shards", with_packages, simulate, folder, *made)
+    images = done("listing", with_packages, list_files, image_folder(folder))
+    of_spectra, of_others = done("loading: all is known", with_packages, load_known, images, settings)
+    added = range(settings.n_rows, settings.n_rows + settings.n_added)
+    write_images(images.path, added, side_of(settings.n_bins), settings.seed)
+    name = f"listing and loading: {settings.n_added:,} are new"
+    images = done(name, with_packages, load_added, image_folder(folder), settings)
+    predictions = done("splitting, training, asking", with_dataset, train, images, settings)
+    rows = done("scoring, with intervals", with_dataset, score, images, settings, predictions)
+    rows += done("k-means, fitted twice", with_dataset, cluster, images, settings)
+    done("drawing two figures", with_dataset, draw, images, settings, folder)
+    done("writing results", with_dataset, write, images, settings, folder, rows)
     table = markdown_table(["stage", "wall time, s", "processor time, s", "peak memory, GB"], body)
     return (
-        f"{table}\n\n{n_files:,} files, {settings.n_bins} values each: {bytes_of_spectra / GIGABYTE:.2f} GB of memory; "
-        f"labels, paths, headers and digests: {bytes_of_others / GIGABYTE:.2f} GB. Their spectra are made, and so are "
-        "their digests, as if no two were equal; their names are links to a few files. From adding on there are "
-        f"{settings.n_added:,} more. Peak memory is that of the stage's process, which loads the data set first; that "
-        "is timed in the two stages that it is the work of. One split is trained on and tested."
+        f"{table}\n\nSpectra of {settings.n_bins} values: {of_spectra / GIGABYTE:.2f} GB of memory; labels, paths, "
+        f"headers, digests: {of_others / GIGABYTE:.2f} GB. The spectra are made, and so are the digests, as if no two "
+        "files were equal; the files are links to a few. Peak memory is that of the stage's process, which, from "
+        "training on, has loaded the data set before. One split is trained on and tested."
     )
 
 
@@ -274,8 +236,8 @@ def counts_table(folder, settings, progress):
         n_made = n_files
         line = [f"{n_files:,}"]
         for turn in ("measured", "resumed"):
-            calls = [(folder, settings, f"spectra_{n_files}")]
-            [done] = in_stage(progress, f"{n_files:,} files, {turn}", loading, calls)
+            call = (load_known, image_folder(folder, f"spectra_{n_files}"), settings)
+            [done] = in_stage(progress, f"{n_files:,} files, {turn}", with_packages, [call])
             line += [f"{done.seconds:.2f}", f"{1000 * done.seconds / n_files:.3f}"]
         body.append(line)
     return markdown_table(["files", "first run, s", "ms/image", "second run, s", "ms/image"], body)
@@ -285,12 +247,12 @@ def ways_table(folder, settings, progress):
     """Return the table of the ways to measure."""
     write_images(folder / "images", range(settings.n_images), settings.workers_side, settings.seed)
     body = []
-    for way, n_workers, stage, calls in ways(joblib.effective_n_jobs(settings.n_threads)):
+    for way, n_workers, stage, calls in ways(folder, joblib.effective_n_jobs(settings.n_threads)):
         if stage is None:
             body.append([way, str(n_workers), "not installed", ""])
             progress.update()
             continue
-        done = in_stage(progress, f"{way}, {n_workers}", stage, [(folder, *call) for call in calls])
+        done = in_stage(progress, f"{way}, {n_workers}", stage, calls)
         seconds = max(one.ended for one in done) - min(one.began for one in done)
         body.append([way, str(n_workers), f"{seconds:.2f}", f"{settings.n_images / seconds:.0f}"])
     return markdown_table(["by", "workers", "wall time, s", "images/s"], body)
@@ -354,7 +316,8 @@ def main():
         f"Time an image, {settings.side}x{settings.side}": counts_table,
         f"{settings.n_images:,} images of {settings.workers_side}x{settings.workers_side}, by workers": ways_table,
     }
-    n_stages = 9 + 2 * len(set(settings.file_counts)) + len(list(ways(joblib.effective_n_jobs(settings.n_threads))))
+    n_ways = len(list(ways(settings.work_dir, joblib.effective_n_jobs(settings.n_threads))))
+    n_stages = 9 + 2 * len(set(settings.file_counts)) + n_ways
     text = ""
     with work_folder(settings) as folder, tqdm(total=n_stages, unit="stage", disable=None) as progress:
         for caption, part in parts.items():
