@@ -214,10 +214,10 @@ def million_table(folder, settings, progress):
     name = f"listing and loading: {settings.n_added:,} are new"
     images = done(name, with_packages, load_added, image_folder(folder), settings)
     predictions = done("splitting, training, asking", with_dataset, train, images, settings)
-    rows = done("scoring, with intervals", with_dataset, score, images, settings, predictions)
-    rows += done("k-means, fitted twice", with_dataset, cluster, images, settings)
+    scored = done("scoring, with intervals", with_dataset, score, images, settings, predictions)
+    clustered = done("k-means, fitted twice", with_dataset, cluster, images, settings)
     done("drawing two figures", with_dataset, draw, images, settings, folder)
-    done("writing results", with_dataset, write, images, settings, folder, rows)
+    done("writing results", with_dataset, write, images, settings, folder, scored + clustered)
     table = markdown_table(["stage", "wall time, s", "processor time, s", "peak memory, GB"], body)
     return (
         f"{table}\n\nSpectra of {settings.n_bins} values: {of_spectra / GIGABYTE:.2f} GB of memory; labels, paths, "

@@ -50,7 +50,7 @@ def in_fresh_processes(
     with ProcessPoolExecutor(len(calls), mp_context=multiprocessing.get_context("spawn")) as pool:
         try:
             with _ctrl_c_left_to_us():
-                futures = [pool.submit(_timed, stage, arguments) for arguments in calls]
+                futures = [pool.submit(timed, stage, arguments) for arguments in calls]
             while wait(futures, timeout=0.2).not_done:  # by turns, since Windows hears Ctrl-C between them only
                 pass
             return [future.result() for future in futures]
@@ -64,8 +64,8 @@ def in_fresh_processes(
             raise
 
 
-def _timed(stage, arguments):
-    """Return the Done of a stage."""
+def timed(stage: Callable, arguments: tuple) -> Done:
+    """Return what a stage returned and took, done in this process."""
     with open(os.devnull, "w", encoding="utf-8") as nowhere, redirect_stdout(nowhere), stage(*arguments) as work:
         began, cpu_began = time.monotonic(), time.process_time()
         value = work()
