@@ -33,7 +33,7 @@ def image_name(number: int) -> str:
 
 
 def side_of(n_bins: int) -> int:
-    """Return the side of a square image whose spectrum has so many values; ValueError where there is none."""
+    """Return the least side of a square image whose spectrum has so many values; ValueError where there is none."""
     for side in range(max(SMALLEST_SIDE, int(1.41 * n_bins)), int(1.42 * n_bins) + 10):
         if side**2 <= MOST_PIXELS and spectrum_length((side, side), FEATURE) == n_bins:
             return side

@@ -27,7 +27,7 @@ def test_simulated_files_load_as_measured_ones_of_the_size_that_has_so_many_valu
     first, second = made_spectra(range(4096), 88, 3), made_spectra(range(4096, 5002), 88, 3)
     assert np.array_equal(dataset.spectra, np.concatenate([first, second])[numbers])
     assert dataset.counts() == {"real_0": 1251, "fake_0": 1251, "real_1": 1250, "fake_1": 1250}
-    assert set(dataset.sizes()) == {(128, 128)} and dataset.remarks == [] == dataset.skipped
+    assert set(dataset.sizes()) == {(127, 127)} and dataset.remarks == [] == dataset.skipped
 
 
 def test_images_that_come_later_are_measured_and_have_as_many_values(tmp_path, capsys):
@@ -59,8 +59,8 @@ def test_fakes_differ_by_what_is_said_in_the_highest_quarter_alone():
     assert difference[59] == pytest.approx(CLASS_DIFFERENCE, abs=0.1) and np.abs(np.delete(difference, 59)).max() < 0.1
 
 
-@pytest.mark.parametrize("n_bins, side", [(722, 1024), (88, 128), (210, 300)])
-def test_the_side_is_that_of_the_papers_sizes(n_bins, side):
+@pytest.mark.parametrize("n_bins, side", [(722, 1024), (88, 127), (40, 59)])
+def test_the_side_is_the_least_with_so_many_values(n_bins, side):
     assert side_of(n_bins) == side
 
 
