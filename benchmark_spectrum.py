@@ -13,11 +13,6 @@ Writes plots/benchmark.md.
 
 from deepfake_spectra.settings import read_settings, run  # isort: skip; hears Ctrl-C
 
-import os
-import platform
-import re
-import shlex
-import sys
 import tempfile
 import time
 from contextlib import ExitStack
@@ -32,9 +27,10 @@ from deepfake_spectra.dataset import Feature
 from deepfake_spectra.errors import ExperimentError, UnreadableImage, UsageError
 from deepfake_spectra.files import check_outputs, display_path, repository_path, write_text
 from deepfake_spectra.image_files import list_images, read_gray
+from deepfake_spectra.machine import command_line, machine
 from deepfake_spectra.measurement import measure_spectrum
 from deepfake_spectra.opencv import cv2
-from deepfake_spectra.packages import joblib, versions
+from deepfake_spectra.packages import joblib
 from deepfake_spectra.parallel import in_threads
 from deepfake_spectra.tables import markdown_table
 
@@ -212,21 +208,10 @@ def circumstances(paths_of, settings):
     more = f" and {len(sizes) - 3} other sizes" if len(sizes) > 3 else ""
     kilobytes = [f"{kind} {np.mean([path.stat().st_size for path in of_kind]) / 1000:.0f} kB"
                  for kind, of_kind in paths_of.items()]  # fmt: skip
-    load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""  # ours included
-    packages = versions({"numpy": "numpy", "scipy": "scipy", "opencv": "cv2", "joblib": "joblib", "ducc0": "ducc0"})
     return (
         f"{len(paths)} images of {', '.join(sizes[:3])}{more}, on average {', '.join(kilobytes)}, {origin}; "
-        f"{settings.n_repeats} turns of each way, medians. {processor()}, {os.cpu_count()} cores{load}; "
-        f"{', '.join(f'{package} {version}' for package, version in packages.items() if version)}."
+        f"{settings.n_repeats} turns of each way, medians. {machine('numpy', 'scipy', 'opencv', 'joblib', 'ducc0')}."
     )
-
-
-def processor():
-    """Return the name of the processor, as far as the system tells it."""
-    try:
-        return re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())[1]
-    except (OSError, TypeError):
-        return platform.processor() or platform.machine()
 
 
 def main():
@@ -249,8 +234,7 @@ def main():
             f"{speed_table(speeds_of)}\n\nSpeed: to the straightforward code on one thread, turn by turn. Time: to "
             "decoding + rfft2 in the same precision on as many threads. In brackets lowest and highest. Largest "
             f"relative deviation of a bin from the straightforward code, on these images: {agreement}.\n\n"
-            f"{circumstances(paths_of, settings)}\n\n"
-            f"    python {shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])}"
+            f"{circumstances(paths_of, settings)}\n\n    {command_line()}"
         )
     print(f"{text}\n")
     write_text(table, f"# Speed\n\n{text}\n")

@@ -158,9 +158,8 @@ class SpectrumDataset:
         if not self.is_drawn:
             return self
         n_each = max(2, n_samples // len(self.counts()))
-        return self.of_rows(np.sort(np.concatenate([
-            np.flatnonzero(self.sources == source)[:n_each] for source in self.counts()
-        ])))  # fmt: skip
+        rows = np.concatenate([np.flatnonzero(self.sources == source)[:n_each] for source in self.counts()])
+        return self if len(rows) == len(self) else self.of_rows(np.sort(rows))  # a copy would need as much memory
 
     def of_rows(self, rows: Sequence[int]) -> "SpectrumDataset":
         """Return some images only."""

@@ -143,6 +143,12 @@ def draw_files(images: ImageFolder, seed: int) -> dict[str, list[FileKey]]:
 def _listing(data_dir, sources, known):
     """Return the Listing of some sources; files that are `known` are not opened."""
     files, not_images, linked_folders = {}, [], []
+    beginning = f"{data_dir.as_posix().rstrip('/')}/"  # pathlib's `relative_to` takes as long as all else
+
+    def is_known(path):
+        keys[path] = file_key(data_dir, path.as_posix().removeprefix(beginning))
+        return keys[path] in known
+
     for source in sources:
         folder = data_dir / source
         if Path(source).is_absolute() or not folder.is_dir():
@@ -150,15 +156,12 @@ def _listing(data_dir, sources, known):
             raise UsageError(
                 f"{display_path(data_dir)}: no source {source!r} there; found {listed(folders) or 'no folder at all'}"
             )
-
-        def key_of(path):
-            return file_key(data_dir, path.relative_to(data_dir).as_posix())
-
-        found, skipped = list_images(folder, lambda path: key_of(path) in known)
+        keys = {}
+        found, skipped = list_images(folder, is_known)
         not_images += [(path.relative_to(data_dir).as_posix(), reason) for path, reason in skipped]
         if not found:
             raise ExperimentError(f"{display_path(folder)}: found no image, need at least one")
-        files[source] = [key_of(path) for path in found]
+        files[source] = [keys[path] for path in found]
         linked_folders += _linked_folders(data_dir, folder)
     folders = [(data_dir / source).resolve() for source in files]
     if any(inner.is_relative_to(outer) for inner, outer in permutations(folders, 2)):

@@ -66,3 +66,9 @@ def test_sources_are_counted_and_chosen_in_their_order():
 def test_the_papers_numbers_stand_beside_its_own_sources_and_feature_alone(changes, feature, is_of_paper):
     dataset = replace(DATASET, **changes, feature=replace(PAPER_FEATURE, **feature))
     assert DATASET.origin is IMAGES and dataset.is_of_paper(PAPER_SOURCES, PAPER_FEATURE) == is_of_paper
+
+
+def test_the_draw_of_all_images_is_no_copy():
+    drawn = replace(DATASET.of_rows(range(4)), sources=np.array(["a", "c", "a", "c"]))
+    assert drawn.is_drawn and drawn.of_draw(4) is drawn
+    assert replace(drawn, sources=np.array(["a", "c", "a", "a"])).of_draw(4).sources.tolist() == ["a", "c", "a"]

@@ -10,6 +10,7 @@ import pytest
 from claims import write_claim_results
 from frames import write_frames
 from pictures import by_opencv, picture, write_source
+from processes import in_this_process
 from video_clips import needs_videos
 
 from deepfake_spectra.detector_file import read_judge
@@ -91,6 +92,11 @@ EDITS = {  # script: {constant: (its new text, *what follows the flag)}
         "LEARNING_RATE": ("1e-3", 1e-3), "BETAS": ("(0.4, 0.9)", 0.4, 0.9), "SEED": ("3", 3), "N_THREADS": ("1", 1),
         "RUNS_DIR": ('"runs"', "runs"), "OUTPUT_DIR": ('Path("written")', "written"),
     },
+    "benchmark_scale": {
+        "N_ROWS": ("200", 200), "N_BINS": ("40", 40), "N_ADDED": ("4", 4), "FILE_COUNTS": ("[8]", 8),
+        "SIDE": ("32", 32), "N_IMAGES": ("8", 8), "WORKERS_SIDE": ("40", 40), "SEED": ("3", 3), "N_THREADS": ("1", 1),
+        "WORK_DIR": ('"work"', "work"), "OUTPUT_DIR": ('Path("written")', "written"),
+    },
     "benchmark_spectrum": {
         "N_IMAGES": ("2", 2), "SIDE": ("32", 32), "JPEG_QUALITY": ("50", 50), "SEED": ("3", 3),
         "N_REPEATS": ("1", 1), "N_THREADS": ("1", 1), "OUTPUT_DIR": ('Path("written")', "written"),
@@ -161,7 +167,9 @@ def written(folder):
     """Return {path: what it holds} of all files under a folder, less speeds, commands and times; and remove it."""
     found = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     for path, content in found.items():
-        if path == "benchmark.md":
+        if path == "benchmark_scale.md":
+            found[path] = re.findall(rb"^## .*|^Spectra of .*", content, re.MULTILINE)
+        elif path == "benchmark.md":
             found[path] = re.search(rb"\n\d+ images of .* turns of each way", content)[0]
         elif path.endswith("_judge.safetensors"):
             judge = read_judge(folder / path)
@@ -173,7 +181,10 @@ def written(folder):
 
 
 @pytest.mark.parametrize("script", [pytest.param(name, marks=MARKS.get(name, ())) for name in SCRIPTS])
-def test_edited_constants_write_what_the_flags_write(script, call, replace_script, repository, material, drawn):
+def test_edited_constants_write_what_the_flags_write(
+    script, call, replace_script, repository, material, drawn, monkeypatch
+):
+    in_this_process(monkeypatch)
     if script == "detect_fakes":  # needs spectra to judge by
         trained = {name: EDITS["train_celeba"][name] for name in ("DATA_DIR", "REAL_SOURCES", "FAKE_SOURCES")}
         fast = ("--n-splits", 1, "--fakes-altered", "--both-altered", "--n-threads", 1)

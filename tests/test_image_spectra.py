@@ -108,6 +108,21 @@ def test_wrong_sources_are_named(two_sources, tmp_path, labels, error, words):
 # --- which files
 
 
+@pytest.mark.parametrize("beginning", ["", "./", "../data/"])
+def test_a_listing_looks_once_at_each_file_and_names_it_from_the_data_folder(
+    two_sources, tmp_path, monkeypatch, beginning
+):
+    looked_at, look = [], image_folders.file_key
+    monkeypatch.setattr(image_folders, "file_key", lambda *file: looked_at.append(file[1]) or look(*file))
+    monkeypatch.chdir(two_sources)
+    (two_sources / "real/none.png").touch()
+    listing = image_folders.list_sources(ImageFolder(Path(beginning), {"real": REAL, "fake": FAKE}, tmp_path / "cache"))
+    expected = [f"{source}/{number:03}.png" for source in ("fake", "real") for number in range(12)]
+    assert sorted(key.path for files in listing.files.values() for key in files) == expected
+    assert sorted(looked_at) == sorted([*expected, "real/none.png"])
+    assert all(key.size == (two_sources / key.path).stat().st_size for key in listing.files["real"])
+
+
 def test_a_draw_is_shared_equally_and_begins_with_every_smaller_one(load):
     many, few = load(n_samples=17), load(n_samples=6)
     assert many.counts() == {"real": 8, "fake": 8} and few.counts() == {"real": 3, "fake": 3}

@@ -11,16 +11,16 @@ from deepfake_spectra.files import REPOSITORY
 
 SCRIPTS = {path.stem: path for path in sorted(REPOSITORY.glob("*.py")) if path.stem != "radial_spectrum"}
 ORDER = (  # of the modules, from the ground up: each imports only what stands above it here, and radial_spectrum
-    "interrupts", "console", "errors", "files", "folder_lock", "packages", "parallel", "opencv", "pillow", "stderr",
-    "settings", "duplicates", "dataset", "image_checks", "image_files", "file_traits", "jpeg_grid", "near_duplicates",
-    "clips", "alterations", "measurement", "spectrum_cache", "file_records", "trait_table", "sample.generators",
-    "sample.build", "sample.show", "image_folders", "missing_spectra", "image_spectra", "kept_arrays", "other_features",
-    "scaled_images", "published_features", "face_crops", "video_files", "crop_index", "video_crops", "splits",
-    "video_frames", "video_protocols", "controls", "roc", "metrics", "image_distances", "intervals", "newton",
-    "classification", "video_votes", "robustness", "copies", "tables", "results", "audit_verdict", "claims", "plots",
-    "plane_plots", "result_plots", "robustness_plots", "evolution_plots", "answers", "detector", "detector_file",
-    "judge_card", "file_remarks", "judgement", "folder_summary", "report", "sample.train", "interval_coverage",
-    "octave_dcgan", "training_runs",
+    "interrupts", "console", "errors", "fresh_processes", "files", "folder_lock", "packages", "machine", "parallel",
+    "opencv", "pillow", "stderr", "settings", "duplicates", "dataset", "image_checks", "image_files", "file_traits",
+    "jpeg_grid", "near_duplicates", "clips", "alterations", "measurement", "spectrum_cache", "simulation",
+    "file_records", "trait_table", "sample.generators", "sample.build", "sample.show", "image_folders",
+    "missing_spectra", "image_spectra", "kept_arrays", "other_features", "scaled_images", "published_features",
+    "face_crops", "video_files", "crop_index", "video_crops", "splits", "video_frames", "video_protocols", "controls",
+    "roc", "metrics", "image_distances", "intervals", "newton", "classification", "video_votes", "robustness", "copies",
+    "tables", "results", "audit_verdict", "claims", "plots", "plane_plots", "result_plots", "robustness_plots",
+    "evolution_plots", "answers", "detector", "detector_file", "judge_card", "file_remarks", "judgement",
+    "folder_summary", "report", "sample.train", "interval_coverage", "octave_dcgan", "training_runs",
 )  # fmt: skip
 MODULES = {  # name: path
     ".".join(path.relative_to(REPOSITORY / "deepfake_spectra").with_suffix("").parts): path
