@@ -272,19 +272,22 @@ def in_stage(progress, name, stage, calls):
 @contextmanager
 def work_folder(settings):
     """Yield an empty folder of ours in WORK_DIR; it goes again, however the run ends."""
-    folder = settings.work_dir / MADE
-    had_it = settings.work_dir.exists()
-    with only_writer(settings.work_dir):
-        try:
-            shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
-            check_disk(settings)
-            yield folder
-        finally:
-            with interrupts.held_back():
-                shutil.rmtree(folder, ignore_errors=True)
-    if not had_it:
-        with suppress(OSError):
-            settings.work_dir.rmdir()
+    folder, had_it = settings.work_dir / MADE, settings.work_dir.exists()
+    try:
+        with only_writer(settings.work_dir):
+            try:
+                shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
+                check_disk(settings)
+                yield folder
+            finally:
+                with interrupts.held_back():
+                    shutil.rmtree(folder, ignore_errors=True)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("nothing is kept") from None
+    finally:
+        if not had_it:
+            with suppress(OSError):  # something else lies there by now
+                settings.work_dir.rmdir()
 
 
 def check_disk(settings):
