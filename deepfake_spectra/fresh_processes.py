@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import re
 import signal
 import sys
 import time
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager, redirect_stdout
+from pathlib import Path
 from typing import NamedTuple
 
 from deepfake_spectra.errors import ExperimentError
@@ -74,11 +76,15 @@ def timed(stage: Callable, arguments: tuple) -> Done:
 
 def peak_bytes() -> float:
     """Return the most memory that this process has ever had, mapped files included; NaN where nobody tells."""
+    try:  # Linux: what getrusage tells there begins with the memory of the process that started this one
+        return 1024.0 * int(re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())[1])
+    except (OSError, TypeError):
+        pass
     try:
         import resource
     except ImportError:  # Windows
         return float("nan")
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1.0 if sys.platform == "darwin" else 1024.0)
 
 
 @contextmanager
