@@ -15,6 +15,7 @@ from outputs import table_lines
 from processes import in_this_process
 
 from benchmark_scale import MADE, with_cluster
+from deepfake_spectra.files import REPOSITORY
 from deepfake_spectra.fresh_processes import in_fresh_processes
 from deepfake_spectra.simulation import image_folder, write_images
 
@@ -107,9 +108,9 @@ def test_what_a_killed_run_left_is_removed_and_the_users_files_stay(benchmark, t
 
 @linux_only
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_ends_in_a_sentence_and_leaves_nothing(end, clone, tmp_path):
+def test_an_interrupted_run_ends_in_a_sentence_and_leaves_nothing(end, tmp_path):
     words = map(str, (*SMALL, "--n-rows", 100_000, "--work-dir", "work", "--output-dir", "plots"))
-    command = [sys.executable, clone / "benchmark_scale.py", *words]
+    command = [sys.executable, REPOSITORY / "benchmark_scale.py", *words]
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, cwd=tmp_path, start_new_session=True, **streams) as process:
         while not [*(tmp_path / "work").rglob("*.npz")]:
