@@ -33,6 +33,8 @@ from deepfake_spectra.errors import ExperimentError, UsageError
 from deepfake_spectra.files import REPOSITORY, display_path
 from deepfake_spectra.image_distances import (
     diversity,
+    frechet_distance,
+    inception_features,
     kernel_distance,
     nearest_neighbour_accuracy,
     novelty,
@@ -62,6 +64,9 @@ BATCH_SIZE: int = 64  # images a step
 LEARNING_RATE: float = 2e-4  # Adam, generator and discriminator
 BETAS: tuple[float, ...] = (0.5, 0.999)  # of Adam
 SEED: int = 0  # of the draw of images, of the latent numbers of all samples, and of the detector's splits
+
+# distances
+INCEPTION: Path | None = None  # Inception v3 as ONNX, (n, 3, 299, 299) in -1 ... 1 to 2,048 features: FID at the end
 
 # output
 N_THREADS: int = -1  # runs at once, one thread each; -1: one per core
@@ -216,6 +221,21 @@ def novelty_said(rows):
     )
 
 
+def fid_rows(onnx, recipes, kinds, epoch, trained_on, held_out, runs_dir):
+    """Return the rows of the distance of Inception's features after an epoch, and of reals against reals."""
+    from deepfake_spectra.training_runs import read_samples
+
+    real, found = inception_features(held_out, onnx), {"reals": [trained_on[-len(held_out) :]]}
+    for kind in kinds:
+        found[kind] = [read_samples(runs_dir, recipe, epoch) for recipe in recipes if recipe.kind == kind]
+    keys = {"table": "fid", "metric": "fid", "condition": f"epoch {epoch}", "n_samples": len(held_out)}
+    rows = []
+    for net, runs in found.items():
+        distances = [frechet_distance(inception_features(samples, onnx), real) for samples in runs]
+        rows.append(row_of(distances, test_sources=[net], **keys))
+    return rows
+
+
 def make_tables(rows, kinds, shown, n_runs):
     """Yield (caption, Markdown table) of all that was measured."""
     found = {(row["table"], row["condition"], *row["test_sources"], row["metric"]): row for row in rows}
@@ -238,6 +258,12 @@ def make_tables(rows, kinds, shown, n_runs):
         ]
         name = METRICS[metric][0]
         yield name[0].upper() + name[1:], markdown_table(["net", *map("epoch {}".format, shown)], body)
+    if of_fid := rows_of(rows, "fid", ("fid",)):
+        body = [[NAMES.get(row["test_sources"][0], "reals"), number_text(row)] for row in of_fid]
+        yield (
+            f"FID after {last}, by {of_fid[0]['n_samples']} samples: fewer give more, so compare with no other number",
+            markdown_table(["net", "FID"], body),
+        )
     differences = {}
     for row in rows_of(rows, "difference", tuple(METRICS)):
         pair = " less ".join(NAMES[kind] for kind in (*row["train_sources"], *row["test_sources"]))
@@ -250,7 +276,7 @@ def make_tables(rows, kinds, shown, n_runs):
 
 def number_text(row):
     """Return the mean of a row's runs as tables write it, and their range behind it, or a difference's interval."""
-    _, scale, digits = METRICS[row["metric"]]
+    _, scale, digits = METRICS.get(row["metric"], ("FID", 1, 1))
     ends = (row.get("low"), row.get("high"))
     if row["table"] != "difference" or None in ends:
         ends = (min(row["scores"]), max(row["scores"]))
@@ -312,6 +338,8 @@ def main():
     from deepfake_spectra.octave_dcgan import KINDS, LATENT, Recipe  # PyTorch takes seconds to load
     from deepfake_spectra.training_runs import measure, read_samples, train_nets
 
+    if settings.inception and not settings.inception.is_file():
+        raise UsageError(f"{display_path(settings.inception)}: no such file; set INCEPTION to a network in ONNX")
     folder = find_folder(settings)
     origin = IMAGES if folder else BUILT_IN_SAMPLE
     output_dir = settings.output_dir / origin.subfolder
@@ -338,6 +366,8 @@ def main():
     rows = make_rows(values, KINDS, settings.seeds, epochs, n_held_out)
     reference = compare(measure(trained_on[-n_held_out:], runs_dir), real, groups, settings.seed)
     rows += reference_rows(reference, drawn, trained_on, held_out)
+    if settings.inception:
+        rows += fid_rows(settings.inception, recipes, KINDS, epochs[-1], trained_on, held_out, runs_dir)
     remarks = [novelty_said(rows_of(rows, "grids", ("novelty",)))]
 
     title = f"DCGAN with and without octave convolution, {len(trained_on)} images of {side}x{side}{origin.said}"

