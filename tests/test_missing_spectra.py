@@ -257,7 +257,7 @@ def test_a_worker_outside_of_the_repository_is_told_of(cluster, images, tmp_path
 
 @needs_dask
 def test_a_scheduler_that_is_not_there_or_has_no_worker_ends_the_run_in_a_sentence(cluster, images, monkeypatch):
-    monkeypatch.setattr(missing_spectra, "PATIENCE", 2)
+    monkeypatch.setattr(missing_spectra, "PATIENCE", 5)
     for address, words in (
         ("tcp://127.0.0.1:1", "no dask scheduler answers there"),
         ("nonsense", "no dask scheduler answers there"),
