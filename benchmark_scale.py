@@ -4,7 +4,7 @@ The first table is of a simulation: N_ROWS files in four sources whose spectra a
 cache; from there on each stage is what train_faces_hq.py does. The second is of real files, measured and then found
 again; the third of the same files measured by threads, by parts and by dask. Each stage has a process of its own.
 
-    python benchmark_scale.py                                       # half an hour, 7 GB of disk, 13 GB of memory
+    python benchmark_scale.py                                       # 7 GB of disk, some 15 GB of memory
     python benchmark_scale.py --n-rows 20000 --file-counts 100 1000
 
 Writes plots/benchmark_scale.md; all else lies in WORK_DIR until the end.
