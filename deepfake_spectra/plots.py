@@ -70,14 +70,18 @@ def spectrum_label(spectra: np.ndarray) -> str:
     return "Mean log power / that of the first bin" if is_normalised else "Mean log power, 20 ln|F|"
 
 
-def plot_mean_spectra(ax: Axes, x: np.ndarray, dataset: SpectrumDataset) -> Axes:
-    """Draw the mean spectrum of each source over x (n_bins,), with a band of one standard deviation to either side."""
+def plot_mean_spectra(ax: Axes, x: np.ndarray, dataset: SpectrumDataset, normalised: bool = False) -> Axes:
+    """Draw the mean spectrum of each source over x (n_bins,), with a band of one standard deviation to either side.
+
+    `normalised`: each is divided by its first value before; source by source, since a copy of all may be large.
+    """
     label_of = dict(zip(dataset.sources, dataset.labels))
     names = sorted(dict.fromkeys(dataset.sources), key=label_of.get)  # reals first
     styles = {label: zip(cycle(COLOURS[label]), cycle(LINES[label])) for label in (REAL, FAKE)}
     for name in names:
         label = label_of[name]
         spectra = dataset.spectra[dataset.sources == name]
+        spectra = normalise_by_first(spectra) if normalised else spectra
         colour, (line, width) = next(styles[label])
         mean, std = spectra.mean(axis=0), spectra.std(axis=0)
         ax.fill_between(x, mean - std, mean + std, color=colour, alpha=0.15, linewidth=0)
@@ -136,7 +140,7 @@ def sources_figure(path: Path, panels: dict[str, SpectrumDataset], title: str) -
         axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
         for ax, (panel_title, dataset) in zip(axes, panels.items()):
             x, x_label = frequency_axis(dataset)
-            plot_mean_spectra(ax, x, replace(dataset, spectra=normalise_by_first(dataset.spectra)))
+            plot_mean_spectra(ax, x, dataset, normalised=True)
             ax.set(title=panel_title, xlabel=x_label)
         axes[0].set_ylabel("Mean log power / that of the first bin")
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
