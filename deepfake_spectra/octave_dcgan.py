@@ -61,7 +61,7 @@ class Recipe:
 
 
 class Epoch(NamedTuple):
-    """What is known after an epoch."""
+    """What is known after an epoch; its generator is trained on as soon as the next one is asked for: draw before."""
 
     number: int  # from 1
     losses: dict[str, float]  # mean over the epoch, of either net
@@ -254,8 +254,12 @@ def train(recipe: Recipe, images: np.ndarray, n_epochs: int, checkpoint: Path, d
     ------
     ExperimentError
         The checkpoint is damaged or of another recipe; or a loss is no longer finite.
+
+    Notes
+    -----
+    PyTorch works on one thread, and deterministically, from then on, since several trainings run at once.
     """
-    torch.set_num_threads(1)  # of this thread; several trainings run at once
+    torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True, warn_only=device != "cpu")
     nets = make_nets(recipe, images.shape[1], device)
     optimisers = {
@@ -268,7 +272,8 @@ def train(recipe: Recipe, images: np.ndarray, n_epochs: int, checkpoint: Path, d
         losses = train_epoch(recipe, nets, optimisers, images, epoch, soft_weight, device)
         if not all(map(np.isfinite, losses.values())):
             raise ExperimentError(
-                f"{recipe.kind}, seed {recipe.seed}: lost its way in epoch {epoch}, a loss is not finite"
+                f"{recipe.kind}, seed {recipe.seed}: diverged in epoch {epoch}, a loss is not finite; lower "
+                f"LEARNING_RATE, or leave {recipe.seed} out of SEEDS"
             )
         yield Epoch(epoch, losses, nets["generator"], soft_weight)
         write_checkpoint(checkpoint, recipe, nets, optimisers, epoch)
@@ -303,11 +308,11 @@ def train_epoch(recipe, nets, optimisers, images, epoch, soft_weight, device) ->
 
 def train_batch(nets, optimisers, real, z, soft_weight) -> dict[str, float]:
     """Take one step with the discriminator, then one with the generator, by the non-saturating loss."""
-    judge = nets["discriminator"]
+    discriminator = nets["discriminator"]
     fake = nets["generator"](z, soft_weight)
 
     def loss_of(pictures, is_real):
-        logits = judge(pictures, soft_weight)
+        logits = discriminator(pictures, soft_weight)
         return binary_cross_entropy_with_logits(logits, torch.full_like(logits, float(is_real)))
 
     losses = {}

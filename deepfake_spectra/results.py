@@ -68,6 +68,7 @@ def write_results(
     tables: Sequence[tuple[str, str]],
     remarks: Sequence[str],
     figures: dict[str, bool],
+    packages: dict[str, str] | None = None,
 ) -> None:
     """Print the tables of an experiment and write them, its results and the list of its files, each whole.
 
@@ -88,6 +89,8 @@ def write_results(
     figures : {name: bool}
         Figures of this experiment: those that this run wrote there, and those that it did not, of which an older run's
         is removed.
+    packages : {name: module}, optional
+        Whose versions are recorded beside those of PACKAGES.
     """
     if dataset.skipped:
         remarks = [*remarks, f"{len(dataset.skipped)} files skipped: {_skipped_text(dataset.skipped)}"]
@@ -100,7 +103,7 @@ def write_results(
         "experiment": experiment,
         "built_in_sample": dataset.origin.name == "built_in_sample",
         "settings": settings,
-        "versions": versions(PACKAGES),
+        "versions": versions(PACKAGES | (packages or {})),
         "commit": commit(),
         "skipped": [{"path": name, "reason": reason} for name, reason in dataset.skipped],
         "remarks": remarks,

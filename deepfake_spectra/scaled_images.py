@@ -33,7 +33,7 @@ class ScaledImages(NamedTuple):
 def load_scaled(
     folder: Path, side: int, n_images: int, seed: int, max_unreadable: float, n_threads: int
 ) -> ScaledImages:
-    """Return the images of a folder in the order of a draw, as many as are asked for or there are.
+    """Return the images of a folder in the order of a draw, less those that cannot be used, and copies.
 
     Parameters
     ----------
@@ -42,10 +42,11 @@ def load_scaled(
     side : int
         Pixels. Smaller images are not enlarged, but skipped.
     n_images : int
+        To draw at most.
     seed : int
         Of the draw.
     max_unreadable : float
-        Share of the files looked at that may be skipped.
+        Share of the files drawn, and of those that only end like images, that may be skipped.
     n_threads : int
 
     Raises
@@ -65,9 +66,11 @@ def load_scaled(
             skipped.append((name, str(result)))
             continue
         picture, digest = result
-        n_copies += picture.tobytes() in kept
-        kept.setdefault(picture.tobytes(), (name, digest))
-    n_lost, n_files = len(drawn) - len(kept) - n_copies, len(drawn)
+        pixels = picture.tobytes()
+        n_copies += pixels in kept
+        kept.setdefault(pixels, (name, digest))
+    n_files = len(drawn) + len(others)
+    n_lost = n_files - len(kept) - n_copies
     if not kept:
         why = f": {skipped[0][0]}: {skipped[0][1]}" if skipped else ""
         raise ExperimentError(f"{display_path(folder)}: found no image of {side}x{side} pixels or more{why}")
@@ -85,7 +88,7 @@ def load_scaled(
 def tiles_of_photographs(side: int, n_images: int, seed: int) -> ScaledImages:
     """Return tiles of the built-in sample's photographs in the order of a draw, grey in three channels, never scaled.
 
-    Their paths are `<photograph>_<number>`, their digests those of the pixels.
+    Pictures (n, side, side, 3); their paths are `<photograph>_<number>`, their digests those of the pixels.
     """
     tiles = {}
     for photo in PHOTOGRAPHS:

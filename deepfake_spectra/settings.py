@@ -77,8 +77,8 @@ ALLOWED_VALUES = {  # of those constants that a script has; upper ends lie well 
     "SEED": _from_to(0, 2**32 - 1),  # as scikit-learn has it
     "N_THREADS": ("1 to 1024, or -1 for one per core", lambda n_threads: n_threads == -1 or 1 <= n_threads <= 1024),
     "SEEDS": (
-        "at least one number, each 0 to 4294967295",
-        lambda seeds: seeds and 0 <= min(seeds) <= max(seeds) < 2**32,
+        "at least one number, each 0 to 4294967295, none twice",
+        lambda seeds: seeds and 0 <= min(seeds) <= max(seeds) < 2**32 and len(set(seeds)) == len(seeds),
     ),
     "STEPS": _from_to(1, 1000000),
     "IMAGE_SIZE": ("32, 64 or 128", lambda side: side in (32, 64, 128)),

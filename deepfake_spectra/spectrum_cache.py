@@ -21,6 +21,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
@@ -149,7 +150,7 @@ class SpectrumCache:
 
         Returns the number of these files.
         """
-        wanted = defaultdict(list)
+        n_before, wanted = self._n_adopted, defaultdict(list)
         for key in keys:
             wanted[_name(key.path), key.size].append(key)
         candidates = defaultdict(list)
@@ -166,7 +167,7 @@ class SpectrumCache:
                     self._changed.discard(key.path)
                     self._n_adopted += 1
         self.flush()
-        return self._n_adopted
+        return self._n_adopted - n_before
 
     def add(self, key: FileKey, measured: Measured) -> None:
         """Keep a spectrum; from time to time they go to disk."""
@@ -279,9 +280,17 @@ def measured_by() -> dict[str, str]:
 
     Comments and docstrings do not matter; the version of Python does, since syntax trees differ between them.
     """
-    trees = [_without_docstrings(ast.parse(Path(module.__file__).read_bytes())) for module in MEASURING_MODULES]
-    code = "\n".join([*map(ast.dump, trees), str(IMAGE_HEADER.descr)])
+    code = "\n".join([*map(code_of, MEASURING_MODULES), str(IMAGE_HEADER.descr)])
     return {"code": hashlib.sha256(code.encode()).hexdigest()} | versions(MEASURING_PACKAGES)
+
+
+def code_of(module: ModuleType) -> str:
+    """Return what a module does, as text: its syntax tree less the docstrings of itself, its classes and functions."""
+    tree = ast.parse(Path(module.__file__).read_bytes())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:]
+    return ast.dump(tree)
 
 
 def seal_of(arrays: dict[str, np.ndarray]) -> str:
@@ -377,11 +386,3 @@ def _lengths(shape, feature) -> Iterator[int]:
 def _remark_keys(text):
     """Return the keys of remarks that are written as one text."""
     return tuple(filter(None, text.split(",")))
-
-
-def _without_docstrings(tree):
-    """Return a syntax tree less the docstrings of its module, classes and functions."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
-            node.body = node.body[1:]
-    return tree

@@ -1,25 +1,22 @@
-"""Trainings of several nets at once, the samples that each leaves after every epoch, and what is measured of them."""
+"""Trainings of several nets at once, and the samples that each leaves after every epoch."""
 
 import hashlib
-import json
 import threading
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
-from deepfake_spectra import image_distances
+from deepfake_spectra import octave_dcgan
 from deepfake_spectra.errors import ExperimentError
 from deepfake_spectra.files import DAMAGED_NPZ, display_path, whole_file
 from deepfake_spectra.folder_lock import only_writer
-from deepfake_spectra.kept_arrays import kept_arrays
 from deepfake_spectra.octave_dcgan import Recipe, train
-from deepfake_spectra.opencv import cv2
 from deepfake_spectra.parallel import in_threads
-from deepfake_spectra.spectrum_cache import measured_by
-from radial_spectrum import radial_spectrum
+from deepfake_spectra.spectrum_cache import code_of
 
 
 def train_nets(
@@ -44,13 +41,12 @@ def train_nets(
     ExperimentError
         Another process trains there; or as `octave_dcgan.train`.
     """
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     bar = tqdm(None, "training", len(recipes) * n_epochs, unit="epoch", disable=None)
     counting = threading.Lock()
 
     def train_net(recipe):
         n_missing = n_epochs
-        for epoch in train(recipe, images, n_epochs, run_dir(folder, recipe) / "checkpoint.pt", device):
+        for epoch in train(recipe, images, n_epochs, run_dir(folder, recipe) / "checkpoint.pt", device_of_runs()):
             with whole_file(epoch_file(folder, recipe, epoch.number)) as temporary:
                 np.savez(temporary, samples=epoch.draw(z), **epoch.losses)
             n_missing -= 1
@@ -64,6 +60,17 @@ def train_nets(
     with only_writer(folder), bar:
         for _ in in_threads(train_net, recipes, n_threads):
             pass
+
+
+def device_of_runs() -> str:
+    """Return "cuda" where PyTorch finds a GPU, else "cpu"."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def trained_by() -> list[str]:
+    """Return what a training depends on besides images and recipe: its code, PyTorch, the kind of device."""
+    code = hashlib.sha256(code_of(octave_dcgan).encode()).hexdigest()
+    return [code, version("torch"), device_of_runs()]
 
 
 def run_dir(folder: Path, recipe: Recipe) -> Path:
@@ -86,31 +93,3 @@ def read_samples(folder: Path, recipe: Recipe, epoch: int) -> np.ndarray:
         raise ExperimentError(
             f"{display_path(path)}: damaged or gone; remove its folder, and that training begins anew"
         ) from None
-
-
-def spectra_of(pictures: np.ndarray) -> np.ndarray:
-    """Return the spectra (n, n_bins) of pictures (n, side, side, 3) uint8, also of a blank, as a failing net paints."""
-    grays = (cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in pictures)
-    return np.stack([radial_spectrum(gray) for gray in grays])
-
-
-def measure(pictures: np.ndarray, folder: Path) -> dict[str, np.ndarray]:
-    """Return what distances are taken of, from the folder if it lies there.
-
-    Parameters
-    ----------
-    pictures : (n, side, side, 3) uint8
-    folder : Path
-
-    Returns
-    -------
-    {"spectra": (n, n_bins), "features": (n, d)}
-        See `spectra_of` and `image_distances.face_network_features`.
-    """
-
-    def compute():
-        return {"spectra": spectra_of(pictures), "features": image_distances.face_network_features(pictures)}
-
-    digest = hashlib.sha256(np.ascontiguousarray(pictures)).hexdigest()
-    code = hashlib.sha256(Path(image_distances.__file__).read_bytes()).hexdigest()
-    return kept_arrays(folder / "measured", json.dumps([digest, code, measured_by()]), compute)

@@ -17,10 +17,10 @@ ORDER = (  # of the modules, from the ground up: each imports only what stands a
     "file_records", "trait_table", "sample.generators", "sample.build", "sample.show", "image_folders",
     "missing_spectra", "image_spectra", "kept_arrays", "other_features", "scaled_images", "published_features",
     "face_crops", "video_files", "crop_index", "video_crops", "splits", "video_frames", "video_protocols", "controls",
-    "roc", "metrics", "image_distances", "intervals", "newton", "classification", "video_votes", "robustness", "copies",
-    "tables", "results", "audit_verdict", "claims", "plots", "plane_plots", "result_plots", "robustness_plots",
-    "evolution_plots", "answers", "detector", "detector_file", "judge_card", "file_remarks", "judgement",
-    "folder_summary", "report", "sample.train", "interval_coverage", "octave_dcgan", "training_runs",
+    "roc", "metrics", "image_distances", "intervals", "generator_scores", "newton", "classification", "video_votes",
+    "robustness", "copies", "tables", "results", "audit_verdict", "claims", "plots", "plane_plots", "result_plots",
+    "robustness_plots", "evolution_plots", "answers", "detector", "detector_file", "judge_card", "file_remarks",
+    "judgement", "folder_summary", "report", "sample.train", "interval_coverage", "octave_dcgan", "training_runs",
 )  # fmt: skip
 MODULES = {  # name: path
     ".".join(path.relative_to(REPOSITORY / "deepfake_spectra").with_suffix("").parts): path
@@ -31,6 +31,7 @@ LEARNERS = {
     "classification",
     "newton",
     "metrics",
+    "generator_scores",
     "detector",
     "sample.build",
     "sample.show",
