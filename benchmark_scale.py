@@ -1,8 +1,9 @@
 """What a million images take: time and memory of each stage; the time an image, by the number of files; and by workers.
 
 The first table is of a simulation: N_ROWS files in four sources whose spectra are made, not computed, and lie in a real
-cache; from there on each stage is what train_faces_hq.py does. The second is of real files, measured and then found
-again; the third of the same files measured by threads, by parts and by dask. Each stage has a process of its own.
+cache; from there on each stage is what train_faces_hq.py does. The second is of real files, which are made, measured
+and then found again; the third of others, measured by threads, by parts and by dask. Each stage has a process of its
+own; what was just written still lies in the memory of the system.
 
     python benchmark_scale.py                                       # 7 GB of disk, some 15 GB of memory
     python benchmark_scale.py --n-rows 20000 --file-counts 100 1000
@@ -293,16 +294,17 @@ def work_folder(settings):
 def check_disk(settings):
     """End the run where the disk has less room than it will take."""
     side = side_of(settings.n_bins)
-    of_table = (
-        settings.n_rows * (8 * settings.n_bins + BYTES_BESIDE_VALUES) + settings.n_added * side**2,
-        max(settings.file_counts, default=0) * 2 * settings.side**2,
-        settings.n_images * 2 * settings.workers_side**2,
-    )
+    needed = {
+        "N_ROWS": settings.n_rows * (8 * settings.n_bins + BYTES_BESIDE_VALUES) + settings.n_added * side**2,
+        "FILE_COUNTS": max(settings.file_counts, default=0) * 2 * settings.side**2,
+        "N_IMAGES": settings.n_images * 2 * settings.workers_side**2,
+    }
+    largest = max(needed, key=needed.get)
     free = shutil.disk_usage(settings.work_dir).free
-    if free < max(of_table):
+    if free < needed[largest]:
         raise ExperimentError(
             f"{display_path(settings.work_dir)}: {free / GIGABYTE:.1f} GB are free there, need "
-            f"{max(of_table) / GIGABYTE:.1f}; lower N_ROWS, or set WORK_DIR to a folder on another disk"
+            f"{needed[largest] / GIGABYTE:.1f}; lower {largest}, or set WORK_DIR to a folder on another disk"
         )
 
 

@@ -178,9 +178,9 @@ def _by_dask(folder, caches, lacking, scheduler) -> Iterator[tuple[int, dict[str
     def submitted(n_tasks):
         return {client.submit(measure_task, batch, *shared, pure=False): batch for batch in islice(batches, n_tasks)}
 
-    n_done = 0
-    running = submitted(TASKS_AHEAD)
+    n_done, running = 0, {}
     try:
+        running |= submitted(TASKS_AHEAD)
         finished = distributed.as_completed(running)
         for future in finished:
             batch = running.pop(future)
@@ -209,7 +209,12 @@ def _connect(scheduler):
     except TimeoutError:
         client.close()
         raise ExperimentError(f"{scheduler}: has no worker; start one: python -m dask worker {scheduler}") from None
-    if None in client.run(find_spec, __package__).values():  # the names of our types would end that worker
+    try:
+        is_there = client.run(find_spec, __package__).values()
+    except (distributed.CancelledError, distributed.comm.CommClosedError):
+        client.close()
+        raise ExperimentError(f"{scheduler}: lost; what was measured is kept, run again") from None
+    if None in is_there:  # the names of our types would end that worker
         client.close()
         raise ExperimentError(f"a dask worker has no {__package__}; start it in the repository's folder")
     return client

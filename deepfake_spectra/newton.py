@@ -88,6 +88,7 @@ class _NewtonClassifier(ClassifierMixin, BaseEstimator, ABC):
         penalised = np.eye(len(rows.centre) + 1)  # times the weights: what is squared
         penalised[-1] = self._is_intercept_penalised * np.append(-rows.centre, 1.0)
         weights, scores = np.zeros(len(penalised)), np.zeros(len(signs))
+        rounding, remedy = f"rounding errors outweigh the next; lower C = {self.C}", f"raise max_iter = {self.max_iter}"
         for n_iter in range(1, self.max_iter + 1):
             self.n_iter_ = n_iter
             slopes, curvatures = self._derivatives(signs * scores)
@@ -95,7 +96,8 @@ class _NewtonClassifier(ClassifierMixin, BaseEstimator, ABC):
             gradient = penalised.T @ (penalised @ weights) + self.C * gradient
             try:
                 step = _solve(penalised.T @ penalised + self.C * hessian, -gradient)
-            except np.linalg.LinAlgError:  # rounding errors, since it is positive definite
+            except np.linalg.LinAlgError:  # since it is positive definite
+                remedy = rounding
                 break
             moves = rows.scores(step)
             if np.abs(moves).max() <= self.tol * np.abs(scores).max():
@@ -105,13 +107,13 @@ class _NewtonClassifier(ClassifierMixin, BaseEstimator, ABC):
                 of_losses = moves @ (signs * self._derivatives(signs * (scores + length * moves))[0])
                 return (penalised @ step) @ (penalised @ (weights + length * step)) + self.C * of_losses
 
-            if slope(0.0) >= 0:  # the same, since every step goes downhill
+            if slope(0.0) >= 0:  # since every step goes downhill
+                remedy = rounding
                 break
             length = _length(slope)
             weights, scores = weights + length * step, scores + length * moves
         warnings.warn(
-            f"{type(self).__name__} stopped after {self.n_iter_} steps, before its end; "
-            f"lower C = {self.C} or raise max_iter = {self.max_iter}",
+            f"{type(self).__name__} stopped after {self.n_iter_} steps, before its end: {remedy}",
             ConvergenceWarning,
             stacklevel=3,
         )

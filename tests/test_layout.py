@@ -70,6 +70,11 @@ def test_on_top_lie_the_maths_and_scripts_alone():
     assert imported(tree_of(REPOSITORY / "radial_spectrum.py"))[0] == set()
 
 
+def test_the_map_of_the_code_names_every_module():
+    text = (REPOSITORY / "docs/code.md").read_text(encoding="utf-8")
+    assert [name for name in MODULES if "." not in name and f"`{name}`" not in text] == []
+
+
 def test_a_module_imports_only_what_stands_below_it():
     for position, module in enumerate(ORDER):
         ours, foreign = imported(tree_of(MODULES[module]))
