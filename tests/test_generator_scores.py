@@ -1,4 +1,4 @@
-"""Scores of generators: rows of hand-made values; a detector that must not know the photograph that it is asked about."""
+"""Scores of generators: rows of hand-made values; a detector that must not know the photograph it is asked about."""
 
 import numpy as np
 import pytest
