@@ -13,7 +13,7 @@ from deepfake_spectra.result_plots import metric_label, styled
 from deepfake_spectra.robustness_plots import CURVES
 
 SHADES = "viridis_r"  # of epochs: the later, the darker
-DOTS_PER_INCH = 240  # of grids of small pictures: 300 show no more, and take half as many bytes again
+DOTS_PER_INCH = 180  # of grids: some one dot a pixel of 64x64; more make a file of megabytes, and the PDF is for print
 NAME_WIDTH = 18  # characters of a net's name beside its samples
 Band = tuple[np.ndarray, np.ndarray, np.ndarray]  # middle, low, high by epoch, from 1 on, each (n_epochs,)
 
