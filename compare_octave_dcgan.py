@@ -8,13 +8,13 @@ detector makes of the samples. docs/octave.md says what is done otherwise, and w
     pip install -r requirements-octave.txt
     python compare_octave_dcgan.py --data-dir DIR           # any folder of images; none: the built-in sample
 
-Without DATA_DIR it takes data/celeba/img_align_celeba if that is there, else the sample's photographs, in tiles of 32x32:
-some 20 minutes on two cores. 8,000 images of 64x64, 50 epochs and all 12 runs take an hour and a half there (1.8 ms an
-image and epoch on one thread, at WIDTH 512 some 17; 2.3 s to score an epoch). A GPU is used where PyTorch finds one.
-Ctrl-C loses no more than an epoch of each run: the same command goes on.
+Without DATA_DIR it takes data/celeba/img_align_celeba if that is there, else the sample's photographs, in tiles of
+32x32: some 20 minutes on two cores. 8,000 images of 64x64, 50 epochs and all 12 runs take an hour and a half there (1.8
+ms an image and epoch on one thread, at WIDTH 512 some 17; 2.3 s to score an epoch). A GPU is used where PyTorch finds
+one. Ctrl-C loses no more than an epoch of each run: the same command goes on.
 
-Expect, on 8,000 CelebA images: no run of 12 collapses, kernel distances of .28 (ordinary) and .50 (octave) after epoch 50,
-and 99.6 to 99.9 % of all samples and photographs told apart by their spectra (500 and 500, three seeds).
+Expect, on 8,000 CelebA images: no run of 12 collapses, kernel distances of .28 (ordinary) and .50 (octave) after epoch
+50, and 99.6 to 99.9 % of all samples and photographs told apart by their spectra (500 and 500, three seeds).
 
 Writes octave_dcgan_evolution and octave_dcgan_spectra (PNG and PDF), _accuracy.md, _accuracy.csv, _results.json,
 _scores.csv.gz and _files.txt into OUTPUT_DIR; nets, and the samples of every epoch, into RUNS_DIR.

@@ -52,10 +52,11 @@ def test_the_tables_have_every_stage_count_and_way_and_nothing_is_left_behind(be
     assert [line[0] for line in stages] == STAGES
     assert all(min(numbers_of(line[1:])) >= 0 and len(numbers_of(line[1:3])) == 2 for line in stages)
     _, *counts = table_lines(text, "## Time an image, 32x32")
-    assert [line[0] for line in counts] == ["4", "12"] and all(min(numbers_of(line)) > 0 for line in counts)
+    assert [line[0] for line in counts] == ["4", "12"]
+    assert all(len(numbers_of(line)) == 5 and min(numbers_of(line)) >= 0 for line in counts)  # 0.00 s are rounded
     _, *ways = table_lines(text, "## 12 images of 32x32, by workers")
     assert [line[:2] for line in ways] == [[way, n] for way in ("threads", "parts", "dask") for n in "12"]
-    assert all(min(numbers_of(line[2:])) > 0 for line in ways[:4])
+    assert all(numbers_of(line[2:])[0] >= 0 < numbers_of(line[2:])[1] for line in ways[:4])
     assert [line[2:] for line in ways[4:]] == 2 * [["not installed", ""]]
     assert "Spectra of 40 values: 0.00 GB" in text and "python benchmark_scale.py --n-rows 400" in text
 
