@@ -7,8 +7,6 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager, redirect_stdout
 from pathlib import Path
 from typing import NamedTuple
@@ -49,21 +47,50 @@ def in_fresh_processes(
     ExperimentError
         A process was killed; or what the stage raises. All processes are over then.
     """
-    with ProcessPoolExecutor(len(calls), mp_context=multiprocessing.get_context("spawn")) as pool:
-        try:
-            with _ctrl_c_left_to_us():
-                futures = [pool.submit(timed, stage, arguments) for arguments in calls]
-            while wait(futures, timeout=0.2).not_done:  # by turns, since Windows hears Ctrl-C between them only
-                pass
-            return [future.result() for future in futures]
-        except BrokenProcessPool:
-            raise ExperimentError(
-                f"{stage.__name__}: its process was killed, most likely for want of memory; ask for less"
-            ) from None
-        except BaseException:
-            for process in multiprocessing.active_children():
-                process.kill()
-            raise
+    context, children = multiprocessing.get_context("spawn"), {}
+    try:
+        with _ctrl_c_left_to_us():
+            for number, arguments in enumerate(calls):
+                ours, theirs = context.Pipe(duplex=False)
+                children[number] = context.Process(target=_send_done, args=(theirs, stage, arguments)), ours
+                children[number][0].start()
+                theirs.close()
+        done = {}
+        while len(done) < len(calls):
+            for number in children.keys() - done.keys():
+                if (found := _received(*children[number])) is not None:
+                    done[number] = found
+        return [done[number] for number in range(len(calls))]
+    except EOFError:
+        raise ExperimentError(
+            f"{stage.__name__}: its process was killed, most likely for want of memory; ask for less"
+        ) from None
+    finally:
+        for process, ours in children.values():
+            process.kill()
+            process.join()
+            ours.close()
+
+
+def _send_done(pipe, stage, arguments):
+    """Do the work of a stage in this process and send what it took, or its error."""
+    try:
+        done = timed(stage, arguments)
+    except BaseException as error:
+        done = error
+    pipe.send(done)
+
+
+def _received(process, pipe):
+    """Return what a process has sent, None as long as it has not; raise its error, EOFError if it ended without one."""
+    if not pipe.poll(0.1):  # by turns, since Windows hears Ctrl-C between them only
+        if process.exitcode is not None and not pipe.poll():
+            raise EOFError
+        return None
+    done = pipe.recv()
+    if isinstance(done, BaseException):
+        raise done
+    return done
 
 
 def timed(stage: Callable, arguments: tuple) -> Done:
