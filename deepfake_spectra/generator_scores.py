@@ -139,14 +139,21 @@ def difference_rows(
 def collapse_rows(
     values: Values, nets: Sequence[str], seeds: Sequence[int], epochs: Sequence[int], **keys
 ) -> list[dict]:
-    """Return a row for each net: the share of runs that were too little diverse in any epoch after the first fifth."""
-    rows, late = [], epochs[len(epochs) // 5 :]
+    """Return a row for each net: the share of runs whose samples were diverse once, and in a later epoch were not."""
+    rows = []
     for net in nets:
-        collapsed = [any(values[net, seed, epoch]["diversity"] < COLLAPSED_BELOW for epoch in late) for seed in seeds]
+        of_seeds = [np.array([values[net, seed, epoch]["diversity"] for epoch in epochs]) for seed in seeds]
+        collapsed = [has_collapsed(diversities) for diversities in of_seeds]
         low, high = wilson_interval(np.mean(collapsed), len(seeds))
         row = row_of(collapsed, table="collapse", test_sources=[net], metric="collapsed", **keys)
         rows.append(row | {"std": None, "low": low, "high": high})
     return rows
+
+
+def has_collapsed(diversities: np.ndarray) -> bool:
+    """Return whether the diversities of a run (n_epochs,) fall below COLLAPSED_BELOW after they were not."""
+    is_low = diversities < COLLAPSED_BELOW
+    return bool(np.any(is_low[np.argmin(is_low) :])) and not is_low.all()
 
 
 def row_of(scores: Sequence[float], **keys) -> dict:

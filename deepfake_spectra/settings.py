@@ -87,7 +87,7 @@ ALLOWED_VALUES = {  # of those constants that a script has; upper ends lie well 
     "WIDTH": ("a multiple of 32, 32 to 4096", lambda width: width % 32 == 0 and 32 <= width <= 4096),
     "EPOCHS": _from_to(1, 10000),
     "L1_STEPS": _from_to(0, 1000000),
-    "BATCH_SIZE": _from_to(1, 1024),
+    "BATCH_SIZE": _from_to(2, 1024),
     "PATCH_SIDE": ("a multiple of 4, 8 to 300", lambda side: side % 4 == 0 and 8 <= side <= 300),
     "LEARNING_RATE": _from_to(1e-9, 1),
     "BETAS": ("two numbers, 0 to below 1", lambda betas: len(betas) == 2 and all(0 <= beta < 1 for beta in betas)),

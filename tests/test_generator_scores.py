@@ -18,13 +18,14 @@ def values_of(**diversities):
     }
 
 
-def test_a_run_has_collapsed_where_it_was_little_diverse_once_after_the_first_fifth():
+def test_a_run_has_collapsed_where_it_was_diverse_and_is_no_more():
     steady = np.full(10, 0.9)
     early, late, at_the_limit = steady.copy(), steady.copy(), steady.copy()
     early[:2], late[5], at_the_limit[5] = 0.1, 0.49, 0.5
     values = values_of(early=[early, steady], late=[late, steady], limit=[at_the_limit] * 2, both=[late] * 2)
-    rows = collapse_rows(values, ["early", "late", "limit", "both"], [0, 1], EPOCHS)
-    assert [row["scores"] for row in rows] == [[0, 0], [1, 0], [0, 0], [1, 1]]
+    values |= values_of(never=[np.full(10, 0.2)] * 2)
+    rows = collapse_rows(values, ["early", "late", "limit", "both", "never"], [0, 1], EPOCHS)
+    assert [row["scores"] for row in rows] == [[0, 0], [1, 0], [0, 0], [1, 1], [0, 0]]
     for row in rows:
         assert 0 <= row["low"] <= row["mean"] <= row["high"] <= 1 and row["low"] < row["high"]
     assert rows[0]["high"] == pytest.approx(3.8414588 / (2 + 3.8414588))  # Wilson's of none in two
