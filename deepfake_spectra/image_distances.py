@@ -3,7 +3,7 @@
     real, fake = face_network_features(photographs), face_network_features(generated)
     kernel_distance(fake, real), nearest_neighbour_accuracy(fake, real), diversity(fake, real)
 
-No one of them is enough: a net that draws nine pictures again and again can have a small kernel or Fréchet distance
+No one of them is enough: a net that draws nine pictures again and again can have a small kernel or Frechet distance
 and be found out by `diversity`, one that copies its training images by `novelty`. scipy is loaded where it is used.
 """
 
@@ -115,7 +115,7 @@ def kernel_distance(features: np.ndarray, others: np.ndarray) -> float:
     """Return the squared maximum mean discrepancy of two samples under the kernel (x . y / d + 1)^3.
 
     Its expectation is 0 where both are drawn from one distribution, whatever their numbers, so it can be below 0. It is
-    called KID where the features are Inception's (Bińkowski, Sutherland, Arbel, Gretton, arXiv 1801.01401).
+    called KID where the features are Inception's (Binkowski, Sutherland, Arbel, Gretton, arXiv 1801.01401).
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ def _mean_kernel_within(x):
 
 
 def frechet_distance(features: np.ndarray, others: np.ndarray) -> float:
-    """Return the squared Fréchet distance of the normal distributions with the means and covariances of two samples.
+    """Return the squared Frechet distance of the normal distributions with the means and covariances of two samples.
 
     |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)); FID where the features are Inception's (Heusel, Ramsauer, Unterthiner,
     Nessler, Hochreiter, arXiv 1706.08500), and not otherwise. Finite samples raise it: compare equal numbers only.

@@ -41,7 +41,7 @@ def side_of(n_bins: int) -> int:
 
 
 def write_images(folder: Path, numbers: Iterable[int], side: int, seed: int) -> None:
-    """Write JPEGs with the 1/f amplitude of photographs, up to PLACES² of them, all with pixels of their own."""
+    """Write JPEGs with the 1/f amplitude of photographs, up to PLACES^2 of them, all with pixels of their own."""
     from scipy import fft  # `--help` needs none of it
 
     shape = (side + PLACES, side + PLACES)
