@@ -311,7 +311,7 @@ def main():
         "audit": name,
         "built_in_sample": images.origin is BUILT_IN_SAMPLE,
         "settings": settings_record(settings),
-        "versions": versions(PACKAGES),
+        "versions": versions(*PACKAGES),
         "commit": commit(),
         "verdict": {"sentence": verdict(found), "findings": [finding._asdict() for finding in found]},
         "sources": source_summaries(images, records, sources, unreadable, stray_files(images, sources)),

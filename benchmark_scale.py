@@ -26,9 +26,9 @@ from tqdm import tqdm
 
 from deepfake_spectra import interrupts
 from deepfake_spectra.classification import (
-    LOGISTIC_TOLERANCE,
     dataset_rows,
     for_many_rows,
+    logistic_regression,
     predict_splits,
     score_k_means,
     standardised_weights,
@@ -136,10 +136,9 @@ def split(dataset, settings):
 
 def linear_classifiers(settings):
     """Return the experiment's classifiers."""
-    from sklearn.linear_model import LogisticRegression
     from sklearn.svm import SVC
 
-    logistic = LogisticRegression(solver="liblinear", tol=LOGISTIC_TOLERANCE, max_iter=1000, random_state=settings.seed)
+    logistic = logistic_regression(1000, settings.seed)
     return {"svm_linear": SVC(kernel="linear"), "logistic_regression": logistic}
 
 
@@ -250,7 +249,7 @@ def ways_table(folder, settings, progress):
     body = []
     for way, n_workers, stage, calls in ways(folder, joblib.effective_n_jobs(settings.n_threads)):
         if stage is None:
-            body.append([way, str(n_workers), "not installed", ""])
+            body.append([way, str(n_workers), "not installed: requirements-dask.txt", ""])
             progress.update()
             continue
         done = in_stage(progress, f"{way}, {n_workers}", stage, calls)

@@ -32,6 +32,7 @@ from deepfake_spectra.measurement import measure_spectrum
 from deepfake_spectra.opencv import cv2
 from deepfake_spectra.packages import joblib
 from deepfake_spectra.parallel import in_threads
+from deepfake_spectra.simulation import one_over_f
 from deepfake_spectra.tables import markdown_table
 
 # data
@@ -55,13 +56,10 @@ LARGEST_DEVIATION = {"float64": 1e-9, "float32": 1e-3}  # relative; the straight
 def make_images(folder, settings):
     """Write pictures with the 1/f amplitude of photographs and little colour; return {kind of file: their paths}."""
     side = settings.side
-    frequencies = np.hypot(scipy.fft.fftfreq(side)[:, None], scipy.fft.rfftfreq(side))
-    frequencies[0, 0] = np.inf  # no mean: that is added below
     paths = {kind: [] for kind in KINDS}
     for number in range(settings.n_images):
         noise = np.random.default_rng((settings.seed, number)).standard_normal((3, side, side), dtype=np.float32)
-        planes = scipy.fft.irfft2(scipy.fft.rfft2(noise) / frequencies, (side, side))
-        luminance, *colour = planes / planes.std(axis=(1, 2), keepdims=True)
+        luminance, *colour = one_over_f(noise)
         tints = (colour[0], -colour[0] - colour[1], colour[1])
         pixels = np.stack([128 + 50 * luminance + 10 * tint for tint in tints], axis=-1).clip(0, 255).astype(np.uint8)
         for kind, ending in KINDS.items():

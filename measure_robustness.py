@@ -30,7 +30,7 @@ from pathlib import Path
 import numpy as np
 
 from deepfake_spectra.alterations import parse_steps
-from deepfake_spectra.classification import LOGISTIC_TOLERANCE, predict_splits, score_baselines
+from deepfake_spectra.classification import logistic_regression, predict_splits, score_baselines
 from deepfake_spectra.dataset import Feature, Precision
 from deepfake_spectra.errors import UsageError
 from deepfake_spectra.image_folders import (
@@ -305,15 +305,9 @@ def measure_states(images, feature, alterations, settings):
 
 def measure(images, dataset, n_samples, alterations, settings):
     """Return the rows of all that is measured, and sentences on what could not be."""
-    from sklearn.linear_model import LogisticRegression  # takes a second to load
 
     n_threads = settings.n_threads
-    estimator = LogisticRegression(
-        solver="liblinear",
-        tol=LOGISTIC_TOLERANCE,
-        max_iter=settings.logistic_max_iter,
-        random_state=settings.seed,
-    )
+    estimator = logistic_regression(settings.logistic_max_iter, settings.seed)
     protocol, splits, whole_videos, remarks = protocol_splits(dataset, n_samples, settings)
     keys = {"protocol": protocol, "n_samples": n_samples}
     rows = score_baselines(dataset, splits, settings.seed, n_threads, table="sample_sizes", **keys)

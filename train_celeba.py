@@ -31,7 +31,7 @@ import numpy as np
 
 from deepfake_spectra.alterations import parse_steps
 from deepfake_spectra.classification import (
-    LOGISTIC_TOLERANCE,
+    logistic_regression,
     score_baselines,
     score_classifiers,
     score_k_means,
@@ -191,7 +191,6 @@ def make_tables(dataset, rows, n_splits):
 
 def main():
     settings = read_settings(__name__)
-    from sklearn.linear_model import LogisticRegression  # scikit-learn and matplotlib take a second to load
     from sklearn.svm import SVC
     from sklearn.tree import DecisionTreeClassifier
 
@@ -224,12 +223,7 @@ def main():
     sizes, remarks = sizes_that_fit(drawn.counts(), settings.sample_sizes)
     dataset = drawn.of_draw(max(sizes))
 
-    logistic = LogisticRegression(
-        solver="liblinear",
-        tol=LOGISTIC_TOLERANCE,
-        max_iter=settings.logistic_max_iter,
-        random_state=settings.seed,
-    )
+    logistic = logistic_regression(settings.logistic_max_iter, settings.seed)
     classifiers = {
         "svm_linear": SVC(kernel="linear", C=settings.svm_c),
         "svm_rbf": SVC(kernel="rbf", C=settings.rbf_c, gamma=settings.rbf_gamma),

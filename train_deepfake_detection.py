@@ -25,9 +25,9 @@ from pathlib import Path
 import numpy as np
 
 from deepfake_spectra.classification import (
-    LOGISTIC_TOLERANCE,
     fit_title,
     for_many_rows,
+    logistic_regression,
     predict_splits,
     result_rows,
     score_baselines,
@@ -210,7 +210,6 @@ def make_tables(dataset, rows, names, settings):
 
 def main():
     settings = read_settings(__name__)
-    from sklearn.linear_model import LogisticRegression  # scikit-learn and matplotlib take a second to load
     from sklearn.svm import SVC
 
     from deepfake_spectra.plots import roc_figure, spectrum_figure
@@ -239,12 +238,7 @@ def main():
 
     classifiers = {
         "svm_rbf": SVC(kernel="rbf", C=settings.svm_c, gamma=settings.svm_gamma),
-        "logistic_regression": LogisticRegression(
-            solver="liblinear",
-            tol=LOGISTIC_TOLERANCE,
-            max_iter=settings.logistic_max_iter,
-            random_state=settings.seed,
-        ),
+        "logistic_regression": logistic_regression(settings.logistic_max_iter, settings.seed),
     }
     seed, n_threads = settings.seed, settings.n_threads
     sizes, remarks = sizes_that_fit(by_class(dataset).counts(), settings.sample_sizes)

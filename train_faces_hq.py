@@ -24,7 +24,7 @@ from pathlib import Path
 
 from deepfake_spectra.alterations import parse_steps
 from deepfake_spectra.classification import (
-    LOGISTIC_TOLERANCE,
+    logistic_regression,
     score_baselines,
     score_classifiers,
     score_k_means,
@@ -288,7 +288,6 @@ def panel_title(condition):
 
 def main():
     settings = read_settings(__name__)
-    from sklearn.linear_model import LogisticRegression  # takes a second to load
     from sklearn.svm import SVC
 
     for steps in settings.both_altered:
@@ -321,12 +320,7 @@ def main():
 
     classifiers = {
         "svm_linear": SVC(kernel="linear", C=settings.svm_c),
-        "logistic_regression": LogisticRegression(
-            solver="liblinear",
-            tol=LOGISTIC_TOLERANCE,
-            max_iter=settings.logistic_max_iter,
-            random_state=settings.seed,
-        ),
+        "logistic_regression": logistic_regression(settings.logistic_max_iter, settings.seed),
     }
     seed, n_threads = settings.seed, settings.n_threads
     rows = []

@@ -57,6 +57,13 @@ class KMeansDetector:
         return np.where(self._k_means.predict(spectra) == self._fake_cluster, FAKE, REAL)
 
 
+def logistic_regression(max_iter: int, seed: int) -> object:
+    """Return the paper's logistic regression, unfitted: scikit-learn's by liblinear, to LOGISTIC_TOLERANCE."""
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(solver="liblinear", tol=LOGISTIC_TOLERANCE, max_iter=max_iter, random_state=seed)
+
+
 def result_rows(
     predictions: Sequence[Prediction],
     groups: np.ndarray | None = None,

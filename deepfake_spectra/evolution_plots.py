@@ -7,13 +7,14 @@ from textwrap import fill
 import numpy as np
 from matplotlib import colormaps, rcParams
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogFormatter
 
-from deepfake_spectra.plots import new_figure, spectrum_label
+from deepfake_spectra.plots import new_figure, spectrum_label, square_axis
 from deepfake_spectra.result_plots import metric_label, styled
 from deepfake_spectra.robustness_plots import CURVES
 
 SHADES = "viridis_r"  # of epochs: the later, the darker
-DOTS_PER_INCH = 180  # of grids: some one dot a pixel of 64x64; more make a file of megabytes, and the PDF is for print
+DOTS_PER_INCH = 130  # of grids: more make a file of megabytes, and the PDF, which has every pixel, is for print
 NAME_WIDTH = 18  # characters of a net's name beside its samples
 Band = tuple[np.ndarray, np.ndarray, np.ndarray]  # middle, low, high by epoch, from 1 on, each (n_epochs,)
 
@@ -53,7 +54,7 @@ def evolution_figure(
         axes = below.subplots(len(grids), len(epochs), squeeze=False)
         for row, (net, samples) in zip(axes, grids.items()):
             for ax, epoch in zip(row, epochs):
-                ax.imshow(_montage(samples[epoch]), interpolation="nearest")
+                ax.imshow(_montage(samples[epoch]), interpolation="auto")
                 ax.set(xticks=[], yticks=[])
                 ax.spines[:].set_visible(False)
             row[0].set_ylabel(fill(net, NAME_WIDTH))
@@ -63,8 +64,7 @@ def evolution_figure(
 
 def evolution_spectra_figure(
     path: Path,
-    x: np.ndarray,
-    x_label: str,
+    side: int,
     real: np.ndarray,
     spectra: dict[str, dict[int, np.ndarray]],
     detector: dict[str, Band],
@@ -76,8 +76,8 @@ def evolution_spectra_figure(
     Parameters
     ----------
     path : Path
-    x : ndarray, (n_bins,)
-    x_label : str
+    side : int
+        Of the images, in pixels; the spectra are as `radial_spectrum` gives them of such.
     real : ndarray, (n, n_bins)
         20 ln|F|, of images that no net was trained on.
     spectra : {net: {epoch: ndarray, (n, n_bins)}}
@@ -88,6 +88,7 @@ def evolution_spectra_figure(
         From `image_distances.spectral_distance`, in decibels, from epoch 1 on.
     title : str
     """
+    x, x_label = square_axis(side)
     with new_figure(path, 6.8, title) as figure:
         above, below = figure.subfigures(2, 1, height_ratios=(3.9, 2.7))
         axes = above.subplots(2, len(spectra), sharex=True, sharey="row", squeeze=False, height_ratios=(1.4, 1))
@@ -129,6 +130,8 @@ def _set_log(ax, values):
     """Make the y axis logarithmic; where not all values are above 0, linear about it."""
     if values.min() > 0:
         ax.set_yscale("log")
+        ax.yaxis.set_major_formatter(LogFormatter())  # 200, not 2 x 10^2
+        ax.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))
     else:
         typical = np.median(np.abs(values)) or 1
         ax.set_yscale("symlog", linthresh=10 ** np.floor(np.log10(typical)))

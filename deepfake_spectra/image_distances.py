@@ -227,19 +227,21 @@ def spectral_distance(spectra: np.ndarray, others: np.ndarray) -> float:
     return float(np.sqrt(np.mean(difference**2)) / np.log(10))  # 20 log10|F| = 20 ln|F| / ln 10
 
 
-def novelty(images: np.ndarray, training: np.ndarray, held_out: np.ndarray) -> float:
-    """Return how far images are from the nearest training image, over the same of real images not trained on.
+def novelty(images: dict[str, np.ndarray], training: np.ndarray, held_out: np.ndarray) -> dict[str, float]:
+    """Return {name: how far images are from the nearest training image, over the same of real images not trained on}.
 
     0: copies of training images; about 1 or above: no more alike to them than new photographs are. Each distance is the
-    root mean square over pixels and channels, and the median over images is taken. Blurred images are nearer to
-    everything: they come out below 1 without being copies.
+    root mean square over pixels and channels, and the median over images is taken. Blurred or blank images are nearer
+    to everything: they come out below 1 without being copies.
 
     Parameters
     ----------
-    images, training, held_out : ndarray, (n, height, width, 3), (n_training, ...) and (n_held_out, ...) uint8
+    images : {name: ndarray, (n, height, width, 3)} uint8
+    training, held_out : ndarray, (n_training, height, width, 3) and (n_held_out, ...) uint8
         Memory: that of 1,000 training images as float32, and as much as the others take as such.
     """
-    return float(np.median(_to_nearest(images, training)) / np.median(_to_nearest(held_out, training)))
+    of_reals = np.median(_to_nearest(held_out, training))
+    return {name: float(np.median(_to_nearest(of_name, training)) / of_reals) for name, of_name in images.items()}
 
 
 def _to_nearest(images, training):

@@ -77,12 +77,12 @@ def load_spectra(
     if feature.alteration:
         parse_steps(feature.alteration)  # a wrong one is the user's mistake, not that of every image
     draws, not_images = draw_files(images, seed), list_sources(images).not_images
-    _refuse_too_many(not_images, sum(map(len, draws.values())) + len(not_images), max_unreadable)
+    refuse_too_many(not_images, sum(map(len, draws.values())) + len(not_images), max_unreadable)
     cache = SpectrumCache(images.cache_dir, feature)
     n_of_source = _numbers_drawn(images, draws, n_samples)
     drawn, unreadable = _measure_draws(images.path, draws, n_of_source, cache, n_threads, scheduler)
     keys = [key for of_source in drawn.values() for key in of_source]
-    _refuse_too_many(unreadable, len(keys) + len(unreadable), max_unreadable)
+    refuse_too_many(unreadable, len(keys) + len(unreadable), max_unreadable)
     if not keys:
         raise ExperimentError(f"{display_path(images.path)}: no readable image in {listed(list(draws))}")
     paths = [key.path for key in keys]
@@ -245,8 +245,8 @@ def mean_planes(folder: Path, dataset: SpectrumDataset, n_images: int, n_threads
     return planes
 
 
-def _refuse_too_many(unreadable, n_files, max_unreadable):
-    """End the run where more of the files are unreadable than the user allows."""
+def refuse_too_many(unreadable: Sequence[tuple[str, str]], n_files: int, max_unreadable: float) -> None:
+    """End the run where more of the files are unreadable, (path, reason), than the user allows (ExperimentError)."""
     if len(unreadable) > max_unreadable * n_files:
         raise ExperimentError(
             f"{len(unreadable)} of {n_files} files are unreadable, more than MAX_UNREADABLE = {max_unreadable:g} "

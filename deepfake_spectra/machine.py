@@ -9,17 +9,11 @@ from pathlib import Path
 
 from deepfake_spectra.packages import versions
 
-PACKAGES = {
-    "numpy": "numpy", "scipy": "scipy", "scikit-learn": "sklearn", "opencv": "cv2", "joblib": "joblib",
-    "ducc0": "ducc0", "distributed": "distributed",
-}  # fmt: skip
-
 
 def machine(*packages: str) -> str:
     """Return the processor, the number of cores, how busy they are, ours included, and the versions of packages."""
     load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
-    found = versions({name: PACKAGES[name] for name in packages})
-    named = ", ".join(f"{package} {version}" for package, version in found.items() if version)
+    named = ", ".join(f"{package} {version}" for package, version in versions(*packages).items() if version)
     return f"{processor()}, {os.cpu_count()} cores{load}; {named}"
 
 

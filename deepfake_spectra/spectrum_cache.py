@@ -40,10 +40,7 @@ SECONDS_PER_SHARD = 60  # after which one is written, however few images it has:
 MEASURING_MODULES = (
     radial_spectrum, opencv, pillow, image_checks, image_files, clips, alterations, measurement, sys.modules[__name__],
 )  # fmt: skip
-MEASURING_PACKAGES = {
-    "numpy": "numpy", "scipy": "scipy", "opencv": "cv2", "pillow": "PIL", "pillow-heif": "pillow_heif",
-    "simplejpeg": "simplejpeg", "ducc0": "ducc0",
-}  # fmt: skip
+MEASURING_PACKAGES = ("numpy", "scipy", "opencv", "pillow", "pillow-heif", "simplejpeg", "ducc0")
 LOWEST_VALUE = 20 * np.log(radial_spectrum.EPSILON) - 1  # of any spectrum: where a frequency is empty
 HIGHEST_VALUE = 20 * np.log(255 * image_files.MOST_PIXELS) + 1  # at DC, of the largest white image
 
@@ -281,7 +278,7 @@ def measured_by() -> dict[str, str]:
     Comments and docstrings do not matter; the version of Python does, since syntax trees differ between them.
     """
     code = "\n".join([*map(code_of, MEASURING_MODULES), str(IMAGE_HEADER.descr)])
-    return {"code": hashlib.sha256(code.encode()).hexdigest()} | versions(MEASURING_PACKAGES)
+    return {"code": hashlib.sha256(code.encode()).hexdigest()} | versions(*MEASURING_PACKAGES)
 
 
 def code_of(module: ModuleType) -> str:

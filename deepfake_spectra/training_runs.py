@@ -41,7 +41,10 @@ def train_nets(
     ExperimentError
         Another process trains there; or as `octave_dcgan.train`.
     """
-    bar = tqdm(None, "training", len(recipes) * n_epochs, unit="epoch", disable=None)
+    epochs = [epoch_file(folder, recipe, epoch) for recipe in recipes for epoch in range(1, n_epochs + 1)]
+    n_there = sum(path.exists() for path in epochs)
+    print(f"{n_there} of {len(epochs)} epochs from {display_path(folder)}, {len(epochs) - n_there} to train")
+    bar = tqdm(None, "training", len(epochs), unit="epoch", disable=None)
     counting = threading.Lock()
 
     def train_net(recipe):

@@ -57,7 +57,7 @@ def test_the_tables_have_every_stage_count_and_way_and_nothing_is_left_behind(be
     _, *ways = table_lines(text, "## 12 images of 32x32, by workers")
     assert [line[:2] for line in ways] == [[way, n] for way in ("threads", "parts", "dask") for n in "12"]
     assert all(numbers_of(line[2:])[0] >= 0 < numbers_of(line[2:])[1] for line in ways[:4])
-    assert [line[2:] for line in ways[4:]] == 2 * [["not installed", ""]]
+    assert [line[2:] for line in ways[4:]] == 2 * [["not installed: requirements-dask.txt", ""]]
     assert "Spectra of 40 values: 0.00 GB" in text and "python benchmark_scale.py --n-rows 400" in text
 
 

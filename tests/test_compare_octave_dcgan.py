@@ -87,8 +87,9 @@ def test_a_run_writes_every_number_of_every_net_and_a_second_one_trains_nothing(
 
     checkpoints = {path: path.stat().st_mtime_ns for path in repository.glob("runs/*/*/checkpoint.pt")}
     assert len(checkpoints) == 8
+    assert ended.out.startswith("0 of 16 epochs from ")
     again = compare()
-    assert (again.status, again.err) == (0, "")
+    assert (again.status, again.err) == (0, "") and again.out.startswith("16 of 16 epochs from ")
     assert checkpoints == {path: path.stat().st_mtime_ns for path in checkpoints}
     assert written == {path.name: path.read_bytes() for path in (repository / "written").iterdir()}
 

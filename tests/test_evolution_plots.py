@@ -6,10 +6,12 @@ from figures import legend_of, lines_of, looks, panel
 from pictures import colour_picture
 
 from deepfake_spectra.evolution_plots import evolution_figure, evolution_spectra_figure
+from deepfake_spectra.plots import square_axis
 
 NETS = ("ordinary", "ordinary, soft weights", "octave", "octave, soft weights")
 EPOCHS = (1, 5, 10, 25, 50)
-X = np.linspace(0, 0.7, 12)
+SIDE = 16
+X = square_axis(SIDE)[0]
 
 
 def by_seed(lowest=1.0, n_epochs=50):
@@ -51,7 +53,7 @@ def evolution(draw):
 @pytest.fixture
 def spectral(draw):
     """Return the figure of the spectra of all nets."""
-    return draw(evolution_spectra_figure, X, "Frequency", *spectra_of(), detected(), by_seed(), "Title")
+    return draw(evolution_spectra_figure, SIDE, *spectra_of(), detected(), by_seed(), "Title")
 
 
 def edges_at(band, epoch):
@@ -108,7 +110,7 @@ def test_samples_stand_in_the_row_of_their_net_and_the_column_of_their_epoch_pix
         for ax, nine in zip(row, images.values()):
             [shown] = ax.images
             pixels = np.asarray(shown.get_array())
-            assert shown.get_interpolation() == "nearest" and pixels.shape == (26, 26, 3)  # three of 8, two lines
+            assert shown.get_interpolation() == "auto" and pixels.shape == (26, 26, 3)  # three of 8, two lines
             for number, image in enumerate(nine):
                 top, left = 9 * (number // 3), 9 * (number % 3)
                 assert np.array_equal(pixels[top : top + 8, left : left + 8], image)
@@ -150,7 +152,7 @@ def test_below_it_stands_the_difference_to_the_reals_in_decibels(spectral):
 def test_later_epochs_are_darker_and_the_last_is_a_solid_line(draw, n_epochs):
     real, nets = spectra_of()
     shown = {net: {epoch: spectra[epoch] for epoch in EPOCHS[:n_epochs]} for net, spectra in nets.items()}
-    figure = draw(evolution_spectra_figure, X, "Frequency", real, shown, detected(), by_seed(), "Title")
+    figure = draw(evolution_spectra_figure, SIDE, real, shown, detected(), by_seed(), "Title")
     _, *lines = lines_of(panel(figure, NETS[0])).values()
     brightness = [np.dot(line.get_color()[:3], (0.3, 0.6, 0.1)) for line in lines]
     assert brightness == sorted(brightness, reverse=True) and not lines[-1].is_dashed()
@@ -191,7 +193,5 @@ def test_one_epoch_of_one_seed_and_one_net_can_be_drawn(tmp_path):
     one = {"ordinary": np.array([[2.0]])}
     evolution_figure(tmp_path / "one.png", one, {"ordinary": {1: samples()["octave"][5]}}, "Distance", "Title")
     detector = {"ordinary": tuple(np.array([value]) for value in (0.7, 0.6, 0.8))}
-    evolution_spectra_figure(
-        tmp_path / "two.png", X, "Frequency", real, {"ordinary": {1: real}}, detector, one, "Title"
-    )
+    evolution_spectra_figure(tmp_path / "two.png", SIDE, real, {"ordinary": {1: real}}, detector, one, "Title")
     assert {path.name for path in tmp_path.iterdir()} == {"one.png", "one.pdf", "two.png", "two.pdf"}

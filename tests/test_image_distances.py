@@ -202,14 +202,14 @@ def test_novelty_is_that_of_a_slow_loop_whatever_the_blocks(monkeypatch):
     expected = np.median(to_nearest(images)) / np.median(to_nearest(held_out))
     for block in (1, 3, 1000):
         monkeypatch.setattr(image_distances, "BLOCK", block)
-        assert novelty(images, training, held_out) == pytest.approx(expected, rel=1e-4)
+        assert novelty({"of": images}, training, held_out)["of"] == pytest.approx(expected, rel=1e-4)
 
 
 def test_copies_of_training_images_are_not_novel_and_held_out_ones_are():
     training, held_out = colour(12), colour(6, seed=100)
-    assert novelty(training[:5], training, held_out) == pytest.approx(0, abs=0.005)
-    assert novelty(held_out, training, held_out) == 1
-    assert novelty(255 - held_out, training, held_out) > 1
+    assert novelty({"of": training[:5]}, training, held_out)["of"] == pytest.approx(0, abs=0.005)
+    assert novelty({"of": held_out}, training, held_out)["of"] == 1
+    assert novelty({"of": 255 - held_out}, training, held_out)["of"] > 1
 
 
 # --- features

@@ -15,12 +15,13 @@ ORDER = (  # of the modules, from the ground up: each imports only what stands a
     "opencv", "pillow", "stderr", "settings", "duplicates", "dataset", "image_checks", "image_files", "file_traits",
     "jpeg_grid", "near_duplicates", "clips", "alterations", "measurement", "spectrum_cache", "simulation",
     "file_records", "trait_table", "sample.generators", "sample.build", "sample.show", "image_folders",
-    "missing_spectra", "image_spectra", "kept_arrays", "other_features", "scaled_images", "published_features",
-    "face_crops", "video_files", "crop_index", "video_crops", "splits", "video_frames", "video_protocols", "controls",
-    "roc", "metrics", "image_distances", "intervals", "generator_scores", "newton", "classification", "video_votes",
-    "robustness", "copies", "tables", "results", "audit_verdict", "claims", "plots", "plane_plots", "result_plots",
-    "robustness_plots", "evolution_plots", "answers", "detector", "detector_file", "judge_card", "file_remarks",
-    "judgement", "folder_summary", "report", "sample.train", "interval_coverage", "octave_dcgan", "training_runs",
+    "missing_spectra", "image_spectra", "kept_arrays", "other_features", "published_features", "face_crops",
+    "scaled_images", "video_files", "crop_index", "video_crops", "splits", "video_frames", "video_protocols",
+    "controls", "roc", "metrics", "image_distances", "intervals", "generator_scores", "newton", "classification",
+    "video_votes", "robustness", "copies", "tables", "results", "audit_verdict", "claims", "plots", "plane_plots",
+    "result_plots", "robustness_plots", "evolution_plots", "answers", "detector", "detector_file", "judge_card",
+    "file_remarks", "judgement", "folder_summary", "report", "sample.train", "interval_coverage", "octave_dcgan",
+    "training_runs",
 )  # fmt: skip
 MODULES = {  # name: path
     ".".join(path.relative_to(REPOSITORY / "deepfake_spectra").with_suffix("").parts): path

@@ -55,9 +55,18 @@ def test_a_missing_package_is_sent_to_the_file_that_installs_it():
     assert requirements_of(ImportError("of no package")) == "requirements.txt"
 
 
+def test_a_script_can_name_the_file_that_installs_all_it_needs():
+    with pytest.raises(ModuleNotFoundError) as missing:
+        require("numpy", "no_such_package", requirements="requirements-octave.txt")
+    assert requirements_of(missing.value) == "requirements-octave.txt"
+    with pytest.raises(ModuleNotFoundError) as missing:
+        require("no_such_package")
+    assert requirements_of(missing.value) == "requirements.txt"
+
+
 def test_versions_are_the_modules_own_and_not_those_of_distributions(monkeypatch):
     monkeypatch.setattr(metadata, "version", lambda name: pytest.fail("opencv-python may be opencv-python-headless"))
-    found = versions({"numpy": "numpy", "opencv": "cv2", "nothing": "no_such_package"})
+    found = versions("numpy", "opencv", "nothing")
     assert found["numpy"] == np.__version__ and found["opencv"][0].isdigit()
     assert found["nothing"] is None
     assert found["python"] == ".".join(map(str, sys.version_info[:3]))
