@@ -213,11 +213,16 @@ def _connect(scheduler):
         is_there = client.run(find_spec, __package__).values()
     except (distributed.CancelledError, distributed.comm.CommClosedError):
         client.close()
-        raise ExperimentError(f"{scheduler}: lost; what was measured is kept, run again") from None
+        raise _lost(scheduler) from None
     if None in is_there:  # the names of our types would end that worker
         client.close()
         raise ExperimentError(f"a dask worker has no {__package__}; start it in the repository's folder")
     return client
+
+
+def _lost(scheduler):
+    """Return the error of a scheduler that answers no more."""
+    return ExperimentError(f"{scheduler}: lost; what was measured is kept, run again")
 
 
 def _result(future, batch, scheduler):
@@ -230,6 +235,6 @@ def _result(future, batch, scheduler):
             f"workers died again and again, measuring {listed(names)}; see what they printed"
         ) from None
     except (distributed.CancelledError, distributed.comm.CommClosedError):
-        raise ExperimentError(f"{scheduler}: lost; what was measured is kept, run again") from None
+        raise _lost(scheduler) from None
     except ModuleNotFoundError as error:
         raise ExperimentError(f"a dask worker has no {error.name}; install what requirements-dask.txt names") from None
